@@ -1,0 +1,37 @@
+/* A growable byte buffer with a cap: what encoders write to. */
+#ifndef SOUK_BUF_H
+#define SOUK_BUF_H
+
+#include "souk/base.h"
+
+/* Zero-initialise through souk_buf_init. Appends beyond max set overflow and change nothing; the flag is sticky until clear, so
+ * that an encoder may check once at the end. */
+typedef struct {
+    uint8_t *data;
+    size_t size;
+    size_t capacity;
+    size_t max;
+    bool overflow;
+} souk_buf_t;
+
+void souk_buf_init(souk_buf_t *self, size_t max_bytes);
+void souk_buf_done(souk_buf_t *self);
+
+/* Forgets the content, keeps the memory (beyond keep_bytes it is freed). */
+void souk_buf_clear(souk_buf_t *self);
+void souk_buf_shrink(souk_buf_t *self, size_t keep_bytes);
+
+/* Room for at least bytes more: pointer to the first free byte, or NULL on overflow. The caller then adds to size. */
+uint8_t *souk_buf_reserve(souk_buf_t *self, size_t bytes);
+void souk_buf_append(souk_buf_t *self, const void *data, size_t bytes);
+void souk_buf_append_str(souk_buf_t *self, souk_str_t text);
+void souk_buf_append_byte(souk_buf_t *self, uint8_t byte);
+void souk_buf_printf(souk_buf_t *self, const char *format, ...) SOUK_PRINTF(2, 3);
+/* Drops the first bytes of the content. */
+void souk_buf_consume(souk_buf_t *self, size_t bytes);
+
+static inline souk_str_t souk_buf_str(const souk_buf_t *self) {
+    return (souk_str_t){.data = (const char *)self->data, .size = self->size};
+}
+
+#endif

@@ -1,0 +1,43 @@
+/* What a handler sees of its call. Valid for the call, on the thread that runs the handler. */
+#ifndef RUNTIME_CTX_H
+#define RUNTIME_CTX_H
+
+#include "souk/arena.h"
+#include "souk/base.h"
+#include "souk/buf.h"
+#include "souk/err.h"
+#include "souk/log.h"
+
+typedef struct souk_ctx souk_ctx_t;
+
+/* Freed when the reply has been encoded; its cap is the method's memory_bytes_max. */
+souk_arena_t *souk_ctx_arena(souk_ctx_t *self);
+/* What is left of the deadline, never negative. */
+uint32_t souk_ctx_remaining_ms(const souk_ctx_t *self);
+/* The client has gone; a long handler may stop with SOUK_ERR_CANCELLED. */
+bool souk_ctx_cancelled(const souk_ctx_t *self);
+/* The state that the service's start (inline handlers: service_state, slot handlers too) made, and what slot_start made for this slot (NULL for inline
+ * handlers). Borrowed. */
+void *souk_ctx_service(const souk_ctx_t *self);
+void *souk_ctx_slot(const souk_ctx_t *self);
+
+souk_str_t souk_ctx_request_id(const souk_ctx_t *self);
+souk_str_t souk_ctx_traceparent(const souk_ctx_t *self);
+/* Who asks: "" for anonymous. */
+souk_str_t souk_ctx_subject(const souk_ctx_t *self);
+bool souk_ctx_has_scope(const souk_ctx_t *self, const char *scope);
+/* Idempotency: data NULL when the request has none. */
+souk_str_t souk_ctx_key(const souk_ctx_t *self);
+souk_str_t souk_ctx_key_hash(const souk_ctx_t *self);
+
+/* Says more about an error, then returns err: `return souk_ctx_fail(ctx, SOUK_ERR_SKU_TAKEN, "SKU %.*s belongs to another product", ...)`. */
+souk_err_t souk_ctx_fail(souk_ctx_t *self, souk_err_t err, const char *format, ...) SOUK_PRINTF(3, 4);
+/* Adds a bad field (JSON pointer) and returns SOUK_ERR_VALIDATION. */
+souk_err_t souk_ctx_fail_field(souk_ctx_t *self, const char *pointer, const char *format, ...) SOUK_PRINTF(3, 4);
+void souk_ctx_retry_after_ms(souk_ctx_t *self, uint32_t retry_after_ms);
+/* The reply was encoded before: one msgpack map, copied (or borrowed until the handler's service frees it; the runtime copies at once). The reply struct is then ignored. */
+void souk_ctx_reply_encoded(souk_ctx_t *self, souk_str_t reply);
+/* The reply was stored earlier under the same key. */
+void souk_ctx_mark_replayed(souk_ctx_t *self);
+
+#endif
