@@ -1,28 +1,59 @@
-# The front door. Every target is one script or one command; `make help` lists them.
+# The front door: every target is one script or one command.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
 export SOUK_PYTHON ?= $(CURDIR)/.venv/bin/python
+STACK := PYTHONPATH=deploy/local PYTHONDONTWRITEBYTECODE=1 $(SOUK_PYTHON) -m stack
 JOBS ?= $(shell nproc)
-.PHONY: help test format clean install-test build-dev
+
+.PHONY: help up down status logs test test-all test-fresh lint format fuzz bench-path clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-test: build-dev ## build and run all tests (about ten minutes)
-	@ctest --test-dir build/dev --output-on-failure -j $(JOBS)
+up: ## install what is missing, build, start everything, seed the catalogue, print the URLs
+	@deploy/local/install up
+	@$(STACK) up
 
-format: ## lay out the C sources with clang-format
-	@git ls-files -- '*.c' '*.h' | xargs -r clang-format -i
+down: ## stop what `make up` started
+	@$(STACK) down
 
-clean: ## remove what the build made
-	@rm -rf build
+status: ## one line for each process: pid, uptime, health
+	@$(STACK) status
 
-install-test:
+logs: ## follow the logs; NAME=gateway chooses
+	@$(STACK) logs $(NAME)
+
+test: ## build and test everything that must pass before a change lands
 	@deploy/local/install up test
+	@.ci/test
 
-build-dev: install-test
-	@cmake --preset dev
-	@ninja -C build/dev
+test-all: ## make test, then the slow rest: every sanitizer on everything, long fuzzing
+	@deploy/local/install up test
+	@.ci/test all
+
+test-fresh: ## the README's commands in a new Debian chroot (needs root)
+	@deploy/local/install fresh
+	@.ci/fresh
+
+lint: ## layout, static analysis, shell and Python checks; CHECK=tidy chooses
+	@deploy/local/install up test
+	@.ci/lint $(CHECK)
+
+format: ## lay out the C and Python sources
+	@git ls-files -- '*.c' '*.h' | xargs -r clang-format -i
+	@$(SOUK_PYTHON) -m ruff format --quiet .
+
+fuzz: ## fuzz for long; SECONDS_EACH=600 a target, TARGET=fuzz_http1 chooses
+	@deploy/local/install up test
+	@.ci/fuzz
+
+bench-path: ## requests per second of the whole path, as a ratio to nginx
+	@deploy/local/install up bench
+	@bench/path
+
+clean: ## stop everything, then remove builds and local data
+	@if [ -x $(SOUK_PYTHON) ]; then $(STACK) clean; fi
+	@rm -rf build

@@ -29,8 +29,8 @@ const (
 )
 
 func main() {
-	// FerretDB logs through the default logger; its per-connection lines are of no use here.
-	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	// FerretDB logs through the default logger, and at "warn" each refused request with its document.
+	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 

@@ -8,6 +8,7 @@ supervisor finds its orphans again, and nothing else is ever signalled.
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 MARK = "SOUK_STACK"
@@ -96,10 +97,8 @@ def wait_gone(pids, timeout_s):
 
 def send(pid, signum):
     """Signal a process that may be gone already."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signum)
-    except ProcessLookupError:
-        pass
 
 
 def end(pids, timeout_s, signum=signal.SIGTERM):

@@ -1,14 +1,17 @@
-"""What can be chosen about the local stack: from the environment, else from `.env`, else a default.
+"""What can be chosen about the local stack: from the environment, else from `.env`, else the schema's default.
 
-The names here are those of the stack itself. The programs' own settings (schemas/config.yaml, `.env.example`) go
-through to them untouched, from the same two places.
+schemas/config.yaml declares every setting once; this module reads the rows that the stack itself needs. All others
+go through to the programs untouched, from the same two places.
 """
 
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
+SCHEMA = ROOT / "schemas" / "config.yaml"
 
 
 class SettingsError(Exception):
@@ -16,7 +19,7 @@ class SettingsError(Exception):
 
 
 def read_env_file(path):
-    """NAME=value lines; empty lines and # comments are skipped, one pair of quotes around a value is removed."""
+    """NAME=value lines; empty and # lines are skipped, one pair of quotes around a value is removed."""
     values = {}
     try:
         lines = path.read_text().splitlines()
@@ -36,69 +39,65 @@ def read_env_file(path):
     return values
 
 
+def check(row, text):
+    """The value of a row from its text, or SettingsError."""
+    name, kind = row["env"], row["kind"]
+    low, high = row.get("min"), row.get("max")
+    if kind != "int":
+        return text
+    try:
+        value = int(text)
+    except ValueError:
+        value = None
+    if value is None or not low <= value <= high:
+        raise SettingsError(f"{name}={text}: expected a whole number from {low} to {high}")
+    return value
+
+
+def port_of(name, endpoint):
+    """The port of the first endpoint of a `tcp://host:port,...` list."""
+    first = endpoint.split(",")[0]
+    port = first.rpartition(":")[2]
+    if not first.startswith("tcp://") or not port.isdigit():
+        raise SettingsError(f"{name}={endpoint}: expected tcp://address:port")
+    return int(port)
+
+
 @dataclass(frozen=True)
 class Settings:
-    """The choices, checked."""
+    """The choices, checked: `settings["SOUK_GATEWAY_PORT"]`."""
 
-    var: Path
-    preset: str
-    gateway_port: int
-    broker_front_port: int
-    broker_back_port: int
-    broker_admin_port: int
-    gateway_admin_port: int
-    catalog_admin_port: int
-    diag_admin_port: int
-    postgres_port: int
-    mongo_port: int
-    catalog_processes: int
-    diag_processes: int
-    database_url: str = ""
-    mongodb_uri: str = ""
-    environment: dict = field(default_factory=dict, repr=False)
+    values: dict
+    chosen: dict = field(repr=False)  # what the environment and .env say, for the programs
+
+    def __getitem__(self, name):
+        return self.values[name]
+
+    @property
+    def var(self):
+        """The data folder, without symbolic links: it is also the stack's identity."""
+        return Path(os.path.realpath(ROOT / self["SOUK_VAR"]))
 
     @property
     def bin(self):
         """The folder of the built programs."""
-        return ROOT / "build" / self.preset / "bin"
+        return ROOT / "build" / self["SOUK_PRESET"] / "bin"
 
-
-# Setting -> (environment variable, default, lowest, highest).
-NUMBERS = {
-    "gateway_port": ("SOUK_GATEWAY_PORT", 8080, 1, 65535),
-    "gateway_admin_port": ("SOUK_GATEWAY_ADMIN_PORT", 8081, 1, 65535),
-    "broker_front_port": ("SOUK_BROKER_FRONT_PORT", 7701, 1, 65535),
-    "broker_back_port": ("SOUK_BROKER_BACK_PORT", 7702, 1, 65535),
-    "broker_admin_port": ("SOUK_BROKER_ADMIN_PORT", 7703, 1, 65535),
-    "diag_admin_port": ("SOUK_DIAG_ADMIN_PORT", 7710, 1, 65535),
-    "catalog_admin_port": ("SOUK_CATALOG_ADMIN_PORT", 7720, 1, 65535),
-    "postgres_port": ("SOUK_POSTGRES_PORT", 7732, 1, 65535),
-    "mongo_port": ("SOUK_MONGO_PORT", 7717, 1, 65535),
-    "catalog_processes": ("SOUK_CATALOG_PROCESSES", 2, 1, 10),
-    "diag_processes": ("SOUK_DIAG_PROCESSES", 1, 0, 10),
-}
-
-
-def variable(name):
-    """The environment variable of a numeric setting."""
-    return NUMBERS[name][0]
+    @property
+    def python(self):
+        """The interpreter of the project's environment."""
+        return Path(os.environ.get("SOUK_PYTHON", ROOT / ".venv" / "bin" / "python"))
 
 
 def load(environ=None, env_file=ROOT / ".env"):
-    """Read and check the settings."""
-    given = {**read_env_file(env_file), **(os.environ if environ is None else environ)}
-    values = {}
-    for name, (key, default, low, high) in NUMBERS.items():
-        text = given.get(key, str(default))
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            raise SettingsError(f"{key}={text}: expected a whole number from {low} to {high}")
-        values[name] = int(text)
-    var = Path(given.get("SOUK_VAR") or ROOT / "var")
-    return Settings(
-        var=Path(os.path.realpath(ROOT / var)),
-        preset=given.get("SOUK_PRESET", "release"),
-        database_url=given.get("DATABASE_URL", ""),
-        mongodb_uri=given.get("MONGODB_URI", ""),
-        environment=given,
-        **values,
-    )
+    """Read and check the settings. An empty variable counts as not set."""
+    rows = yaml.safe_load(SCHEMA.read_text())["config"]
+    names = {row["env"] for row in rows}
+    environ = os.environ if environ is None else environ
+    given = {
+        name: text
+        for name, text in {**read_env_file(env_file), **environ}.items()
+        if name in names and text
+    }
+    values = {row["env"]: check(row, str(given.get(row["env"], row["default"]))) for row in rows}
+    return Settings(values=values, chosen=given)

@@ -22,6 +22,9 @@ class Spec:
     instance_env: dict = field(
         default_factory=dict
     )  # variable -> number for instance 1, counted up
+    instance_names: dict = field(
+        default_factory=dict
+    )  # variable -> prefix of "<prefix>-<instance>"
     ports: dict = field(default_factory=dict)  # variable that chooses it -> port of instance 1
     instances: int = 1
     many: bool = False
@@ -34,7 +37,8 @@ class Spec:
     def environment(self, instance):
         """The variables of one instance."""
         counted = {name: str(first + instance - 1) for name, first in self.instance_env.items()}
-        return {**self.env, **counted}
+        named = {name: f"{prefix}-{instance}" for name, prefix in self.instance_names.items()}
+        return {**self.env, **counted, **named}
 
     def label(self, instance):
         """The instance's name in logs and in the status table."""

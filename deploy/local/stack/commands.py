@@ -1,0 +1,242 @@
+"""What an operator of the local stack types: up, down, status, logs."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+from . import plan as plans
+from . import postgres, probe, procs, settings
+from .mongo import MongoError
+from .postgres import PostgresError
+from .settings import ROOT, SettingsError
+from .supervise import SuperviseError, Supervisor
+
+READY_TIMEOUT_S = 90
+POLL_S = 0.1
+EXPECTED = (SettingsError, PostgresError, MongoError, SuperviseError)
+
+
+class StackError(Exception):
+    """The stack cannot be brought up; the text says why and what to do."""
+
+
+def say(text):
+    """Progress, for people."""
+    print(f"souk: {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def exclusive(var):
+    """One command at a time changes a stack; a second one waits for the first."""
+    (var / "run").mkdir(parents=True, exist_ok=True)
+    os.chmod(var / "run", 0o700)
+    (var / "log").mkdir(exist_ok=True)
+    with open(var / "run" / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another make up or make down is at work here: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def build(chosen):
+    """Build our programs; nothing is done when nothing changed."""
+    preset = chosen["SOUK_PRESET"]
+    folder = ROOT / "build" / preset
+    environment = {**os.environ, "SOUK_PYTHON": str(chosen.python)}
+    steps = [["ninja", "-C", str(folder), *([] if sys.stderr.isatty() else ["--quiet"])]]
+    if not (folder / "build.ninja").exists():
+        say(f"building (preset {preset})")
+        steps.insert(0, ["cmake", "--preset", preset])
+    for step in steps:
+        done = subprocess.run(
+            step,
+            cwd=ROOT,
+            env=environment,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,
+        )
+        if done.returncode != 0:
+            raise StackError(f"the build failed: {' '.join(step)}")
+
+
+def check_ports(plan, var):
+    """Refuse to start over another program's port, and say whose it is."""
+    ours = procs.marked(var)
+    busy = []
+    for port, label, variable in plan.ports():
+        holders = procs.listener(port)
+        if holders is None or any(pid in ours for pid in holders):
+            continue
+        who = ", ".join(f"process {pid} ({procs.command_line(pid)[:120]})" for pid in holders)
+        busy.append(
+            f"port {port} (for {label}) is in use by {who or 'a process of another user'}: "
+            f"stop that, or choose another port with {variable}"
+        )
+    if busy:
+        raise StackError(
+            "\n  ".join(["cannot start:", *busy, "(settings go into the environment or into .env)"])
+        )
+
+
+def wait_ready(targets, timeout_s=READY_TIMEOUT_S):
+    """Poll until every process is ready; on time-out the error says what each one still lacks."""
+    waiting = dict(targets)
+    deadline = time.monotonic() + timeout_s
+    reasons = {}
+    while True:
+        for label, (kind, target) in list(waiting.items()):
+            reasons[label] = probe.ask(kind, target)
+            if reasons[label] is None:
+                del waiting[label]
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            raise StackError(
+                "\n  ".join(
+                    ["not ready in time:", *(f"{label}: {reasons[label]}" for label in waiting)]
+                )
+            )
+        time.sleep(POLL_S)
+
+
+def apply(plan, supervisor):
+    """Make circus run this plan: start it, or hand a running one what changed."""
+    config = supervisor.ini(plan.processes, plans.PACKAGE)
+    running = supervisor.pid() is not None
+    if running and supervisor.config.exists() and supervisor.config.read_text() == config:
+        return
+    plan.save(supervisor.run_dir / "plan.json")
+    supervisor.config.write_text(config)
+    if running:
+        say("restarting what changed")
+        supervisor.reload()
+    else:
+        supervisor.start()
+
+
+def up(arguments):
+    """Build, start what does not run, wait until all is ready, seed an empty catalogue, say where things are."""
+    del arguments
+    chosen = settings.load()
+    with exclusive(chosen.var):
+        supervisor = Supervisor(chosen.var)
+        if supervisor.pid() is None:
+            orphans = supervisor.end_orphans()
+            if orphans:
+                say(f"ended {orphans} processes that outlived their supervisor")
+        build(chosen)
+        plan = plans.make(chosen, say)
+        check_ports(plan, chosen.var)
+        apply(plan, supervisor)
+        targets = dict(plan.targets())
+        if "postgres" in targets:
+            wait_ready({"postgres": targets["postgres"]})
+        if "mongo" in targets and not plan.processes["mongo"].argv[0].endswith("mongod"):
+            postgres.require_database(plan.database_url, "ferretdb")
+        wait_ready(targets)
+    report(chosen)
+    return 0
+
+
+def report(chosen):
+    """The last lines of `make up`."""
+    url = f"http://{chosen['SOUK_GATEWAY_ADDRESS']}:{chosen['SOUK_GATEWAY_PORT']}"
+    print(f"Souk is up: {url}", flush=True)
+
+
+def down(arguments):
+    """Stop everything, gateway first; leaves no process."""
+    del arguments
+    chosen = settings.load()
+    with exclusive(chosen.var):
+        supervisor = Supervisor(chosen.var)
+        try:
+            saved = json.loads((supervisor.run_dir / "plan.json").read_text())["processes"]
+        except FileNotFoundError:
+            saved = {}
+        was_up = supervisor.pid() is not None or procs.marked(chosen.var)
+        supervisor.stop(list(reversed(saved)))
+    print("Souk is down" if was_up else "Souk was not up")
+    return 0
+
+
+def status(arguments):
+    """One line for each process: pid, uptime, health. Exit code 1 when something is missing or not ready."""
+    del arguments
+    chosen = settings.load()
+    supervisor = Supervisor(chosen.var)
+    plan_file = supervisor.run_dir / "plan.json"
+    if supervisor.pid() is None or not plan_file.exists():
+        left = procs.marked(chosen.var)
+        print(
+            f"Souk is not up ({len(left)} processes left of it: make up or make down)"
+            if left
+            else "Souk is not up"
+        )
+        return 1
+    saved = json.loads(plan_file.read_text())["processes"]
+    plan = plans.Plan({name: plans.Spec(**fields) for name, fields in saved.items()}, "", "")
+    pids = {label: pid for pid, label in procs.marked(chosen.var).items()}
+    print(f"{'process':<12} {'pid':>8} {'up':>10}  health")
+    print(
+        f"{'circusd':<12} {supervisor.pid():>8} {duration(procs.uptime_s(supervisor.pid())):>10}  ready"
+    )
+    healthy = True
+    for label, (kind, target) in plan.targets():
+        pid = pids.get(label)
+        reason = probe.ask(kind, target) if pid else "not running"
+        healthy = healthy and reason is None
+        print(
+            f"{label:<12} {pid or '-':>8} {duration(procs.uptime_s(pid) if pid else None):>10}  {reason or 'ready'}"
+        )
+    return 0 if healthy else 1
+
+
+def duration(seconds):
+    """Seconds as 1d 02h, 2h 03m, 4m 05s or 6s."""
+    if seconds is None:
+        return "-"
+    minutes, left = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours:02}h"
+    if hours:
+        return f"{hours}h {minutes:02}m"
+    return f"{minutes}m {left:02}s" if minutes else f"{left}s"
+
+
+def logs(arguments):
+    """Follow the logs; an argument chooses processes by the start of their names."""
+    chosen = settings.load()
+    wanted = arguments or [""]
+    files = [
+        path
+        for path in sorted((chosen.var / "log").glob("*.log"))
+        if any(map(path.name.startswith, wanted))
+    ]
+    if not files:
+        raise StackError(f"no such log in {chosen.var / 'log'}")
+    os.execvp("tail", ["tail", "-n", "20", "-F", *map(str, files)])
+
+
+COMMANDS = {"up": up, "down": down, "status": status, "logs": logs}
+
+
+def run(command, arguments):
+    """Run one command by its name; expected failures become one message and exit code 1."""
+    if command not in COMMANDS:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        return COMMANDS[command](arguments)
+    except (StackError, *EXPECTED) as error:
+        say(error)
+        return 1
