@@ -16,8 +16,7 @@ souk_arena_t *souk_ctx_arena(souk_ctx_t *self);
 uint32_t souk_ctx_remaining_ms(const souk_ctx_t *self);
 /* The client has gone; a long handler may stop with SOUK_ERR_CANCELLED. */
 bool souk_ctx_cancelled(const souk_ctx_t *self);
-/* The state that the service's start (inline handlers: service_state, slot handlers too) made, and what slot_start made for this slot (NULL for inline
- * handlers). Borrowed. */
+/* What the service's start made, and what slot_start made for this slot (NULL for inline handlers). Borrowed. */
 void *souk_ctx_service(const souk_ctx_t *self);
 void *souk_ctx_slot(const souk_ctx_t *self);
 
@@ -35,7 +34,7 @@ souk_err_t souk_ctx_fail(souk_ctx_t *self, souk_err_t err, const char *format, .
 /* Adds a bad field (JSON pointer) and returns SOUK_ERR_VALIDATION. */
 souk_err_t souk_ctx_fail_field(souk_ctx_t *self, const char *pointer, const char *format, ...) SOUK_PRINTF(3, 4);
 void souk_ctx_retry_after_ms(souk_ctx_t *self, uint32_t retry_after_ms);
-/* The reply was encoded before: one msgpack map, copied (or borrowed until the handler's service frees it; the runtime copies at once). The reply struct is then ignored. */
+/* The reply was encoded before: one msgpack map, copied at once (cap: the method's reply_bytes_max). The reply struct is then ignored. */
 void souk_ctx_reply_encoded(souk_ctx_t *self, souk_str_t reply);
 /* The reply was stored earlier under the same key. */
 void souk_ctx_mark_replayed(souk_ctx_t *self);

@@ -37,18 +37,29 @@ typedef struct {
 
 typedef struct souk_worker_config souk_worker_config_t; /* generated: gen/config.h */
 
+/* Hooks of a service. Those on the bus thread must not block: pongs wait for them. NULL: none. */
 typedef struct {
     const char *name;
     const souk_method_t *methods;
     size_t methods_count;
-    /* Runs on the bus thread before READY. May start threads of its own. ret_service is handed to all others. NULL: none. */
+    /* Bus thread, once, before READY. May start threads of its own, which feed the service and call souk_loop_wake(loop) to get a
+     * turn (souk_loop_on_wake itself belongs to the runtime). config and loop outlive the service; ret_service is handed to all
+     * hooks and handlers. An error ends the process: what may recover by itself belongs behind ready(). */
     souk_err_t (*start)(const souk_worker_config_t *config, souk_loop_t *loop, void **ret_service);
+    /* Bus thread, once, after the last handler and slot_stop. */
     void (*stop)(void *service);
-    /* Runs on each slot's thread, for a connection of its own. A failure here is tried again; the worker is up meanwhile. NULL: none. */
+    /* Each slot's own thread: its connection. A failure is tried again with growing pauses; until it works the slot takes no calls of
+     * this service. NULL: nothing to make. slot_stop runs on the same thread, only after slot_start was SOUK_OK. */
     souk_err_t (*slot_start)(void *service, void **ret_slot);
     void (*slot_stop)(void *service, void *slot);
-    /* Polled by the bus thread each turn and at least ten times a second: the worker says READY to the broker while true. NULL: always. */
+    /* Bus thread, after each souk_loop_wake and at least ten times a second: at most a millisecond of work of the service's own (applying
+     * changes). True: there is more, call again in the next turn. */
+    bool (*turn)(void *service);
+    /* Bus thread, after turn: the service is announced (READY) and gets credit while this is true. NULL: always. */
     bool (*ready)(void *service);
+    /* Bus thread, after ready: NULL, or why the service works with less than it should (a dependency is away); borrowed until the next
+     * call. /readyz then says degraded, still 200. The runtime alone calls souk_health_set: it joins this with ready, the brokers' sessions and drain. */
+    const char *(*degraded)(void *service);
 } souk_service_t;
 
 #endif
