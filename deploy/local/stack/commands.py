@@ -3,10 +3,11 @@
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from . import plan as plans
 from . import postgres, probe, procs, settings
@@ -17,6 +18,7 @@ from .supervise import SuperviseError, Supervisor
 
 READY_TIMEOUT_S = 90
 POLL_S = 0.1
+KEPT = ("run", "log", "secrets", "postgres", "mongo", "catalog", "keys.json")  # all that a stack puts into var/
 EXPECTED = (SettingsError, PostgresError, MongoError, SuperviseError)
 
 
@@ -167,6 +169,23 @@ def down(arguments):
     return 0
 
 
+def clean(arguments):
+    """Stop, then remove what this stack keeps in its data folder; anything else in there stays."""
+    down(arguments)
+    chosen = settings.load()
+    with suppress(PostgresError):
+        shutil.rmtree(postgres.choose_dir(chosen.var / "postgres"), ignore_errors=True)
+    for name in KEPT:
+        path = chosen.var / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    with suppress(OSError):
+        chosen.var.rmdir()
+    return 0
+
+
 def status(arguments):
     """One line for each process: pid, uptime, health. Exit code 1 when something is missing or not ready."""
     del arguments
@@ -227,7 +246,7 @@ def logs(arguments):
     os.execvp("tail", ["tail", "-n", "20", "-F", *map(str, files)])
 
 
-COMMANDS = {"up": up, "down": down, "status": status, "logs": logs}
+COMMANDS = {"up": up, "down": down, "clean": clean, "status": status, "logs": logs}
 
 
 def run(command, arguments):
