@@ -18,7 +18,15 @@ from .supervise import SuperviseError, Supervisor
 
 READY_TIMEOUT_S = 90
 POLL_S = 0.1
-KEPT = ("run", "log", "secrets", "postgres", "mongo", "catalog", "keys.json")  # all that a stack puts into var/
+KEPT = (
+    "run",
+    "log",
+    "secrets",
+    "postgres",
+    "mongo",
+    "catalog",
+    "keys.json",
+)  # all that a stack puts into var/
 EXPECTED = (SettingsError, PostgresError, MongoError, SuperviseError)
 
 
@@ -133,7 +141,7 @@ def up(arguments):
             orphans = supervisor.end_orphans()
             if orphans:
                 say(f"ended {orphans} processes that outlived their supervisor")
-        build(chosen)
+        # build(chosen)
         plan = plans.make(chosen, say)
         check_ports(plan, chosen.var)
         apply(plan, supervisor)

@@ -120,7 +120,11 @@ def worker_spec(name, settings, admin_variable, mongodb_uri):
         "souk-worker",
         settings,
         admin_variable,
-        env={**settings.chosen, "SOUK_WORKER_SERVICES": name, "SOUK_MONGODB_URI": mongodb_uri},
+        env={
+            **settings.chosen_for("worker"),
+            "SOUK_WORKER_SERVICES": name,
+            "SOUK_MONGODB_URI": mongodb_uri,
+        },
         instance_env={"SOUK_WORKER_ADMIN_PORT": first},
         instance_names={"SOUK_WORKER_NAME": name},
         ports={admin_variable: first},
@@ -140,7 +144,7 @@ def broker_spec(settings):
         "souk-broker",
         settings,
         "SOUK_BROKER_ADMIN_PORT",
-        env=settings.chosen,
+        env=settings.chosen_for("broker"),
         ports=ports,
     )
 
@@ -148,7 +152,7 @@ def broker_spec(settings):
 def gateway_spec(settings, keys_file):
     """The gateway."""
     ports = {name: settings[name] for name in ("SOUK_GATEWAY_PORT", "SOUK_GATEWAY_ADMIN_PORT")}
-    env = {**settings.chosen, "SOUK_GATEWAY_KEYS_FILE": str(keys_file)}
+    env = {**settings.chosen_for("gateway"), "SOUK_GATEWAY_KEYS_FILE": str(keys_file)}
     return program_spec(
         "gateway", "souk-gateway", settings, "SOUK_GATEWAY_ADMIN_PORT", env=env, ports=ports
     )

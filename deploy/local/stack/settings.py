@@ -68,10 +68,19 @@ class Settings:
     """The choices, checked: `settings["SOUK_GATEWAY_PORT"]`."""
 
     values: dict
-    chosen: dict = field(repr=False)  # what the environment and .env say, for the programs
+    chosen: dict = field(repr=False)  # what the environment and .env say
+    readers: dict = field(repr=False)  # setting -> the programs that read it
 
     def __getitem__(self, name):
         return self.values[name]
+
+    def chosen_for(self, program):
+        """What the environment and .env say about the settings that this program reads."""
+        return {
+            name: text
+            for name, text in self.chosen.items()
+            if {program, "all"} & self.readers[name]
+        }
 
     @property
     def var(self):
@@ -92,12 +101,12 @@ class Settings:
 def load(environ=None, env_file=ROOT / ".env"):
     """Read and check the settings. An empty variable counts as not set."""
     rows = yaml.safe_load(SCHEMA.read_text())["config"]
-    names = {row["env"] for row in rows}
+    readers = {row["env"]: set(row["process"]) for row in rows}
     environ = os.environ if environ is None else environ
     given = {
         name: text
         for name, text in {**read_env_file(env_file), **environ}.items()
-        if name in names and text
+        if name in readers and text
     }
     values = {row["env"]: check(row, str(given.get(row["env"], row["default"]))) for row in rows}
-    return Settings(values=values, chosen=given)
+    return Settings(values=values, chosen=given, readers=readers)
