@@ -1,7 +1,7 @@
 """What an operator of the local stack types: up, down, status, logs."""
 
+import dataclasses
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -95,23 +95,33 @@ def check_ports(plan, var):
         )
 
 
-def wait_ready(targets, timeout_s=READY_TIMEOUT_S):
+def observe(plan, var):
+    """(label, pid, what it lacks) of every process that runs or should: pid None, or lack None when it is ready.
+
+    Which instances of a pool run is circus's choice: after it was made smaller, number 2 may be the one that is left.
+    """
+    running = {label: pid for pid, label in procs.marked(var).items()}
+    for spec in plan.processes.values():
+        instances = sorted(
+            instance for instance in range(1, 100) if spec.label(instance) in running
+        )
+        for instance in instances if spec.many else instances[:1]:
+            label = spec.label(instance)
+            yield label, running[label], probe.ask(*spec.target(instance))
+        for _ in range(spec.instances - len(instances)):
+            yield spec.name, None, "not running"
+
+
+def wait_ready(plan, var, timeout_s=READY_TIMEOUT_S):
     """Poll until every process is ready; on time-out the error says what each one still lacks."""
-    waiting = dict(targets)
     deadline = time.monotonic() + timeout_s
-    reasons = {}
     while True:
-        for label, (kind, target) in list(waiting.items()):
-            reasons[label] = probe.ask(kind, target)
-            if reasons[label] is None:
-                del waiting[label]
-        if not waiting:
+        lacking = [f"{label}: {lack}" for label, _, lack in observe(plan, var) if lack]
+        if not lacking:
             return
         if time.monotonic() > deadline:
             raise StackError(
-                "\n  ".join(
-                    ["not ready in time:", *(f"{label}: {reasons[label]}" for label in waiting)]
-                )
+                "\n  ".join(["not ready in time:", *lacking, f"logs are in {var / 'log'}"])
             )
         time.sleep(POLL_S)
 
@@ -122,11 +132,11 @@ def apply(plan, supervisor):
     running = supervisor.pid() is not None
     if running and supervisor.config.exists() and supervisor.config.read_text() == config:
         return
-    plan.save(supervisor.run_dir / "plan.json")
+    plan.save(supervisor.plan)
     supervisor.config.write_text(config)
     if running:
         say("restarting what changed")
-        supervisor.reload()
+        supervisor.reload(plan.processes.values())
     else:
         supervisor.start()
 
@@ -145,12 +155,14 @@ def up(arguments):
         plan = plans.make(chosen, say)
         check_ports(plan, chosen.var)
         apply(plan, supervisor)
-        targets = dict(plan.targets())
-        if "postgres" in targets:
-            wait_ready({"postgres": targets["postgres"]})
-        if "mongo" in targets and not plan.processes["mongo"].argv[0].endswith("mongod"):
-            postgres.require_database(plan.database_url, "ferretdb")
-        wait_ready(targets)
+        if "postgres" in plan.processes:
+            wait_ready(
+                dataclasses.replace(plan, processes={"postgres": plan.processes["postgres"]}),
+                chosen.var,
+            )
+        for database in plan.databases:
+            postgres.require_database(plan.database_url, database)
+        wait_ready(plan, chosen.var)
     report(chosen)
     return 0
 
@@ -167,12 +179,8 @@ def down(arguments):
     chosen = settings.load()
     with exclusive(chosen.var):
         supervisor = Supervisor(chosen.var)
-        try:
-            saved = json.loads((supervisor.run_dir / "plan.json").read_text())["processes"]
-        except FileNotFoundError:
-            saved = {}
         was_up = supervisor.pid() is not None or procs.marked(chosen.var)
-        supervisor.stop(list(reversed(saved)))
+        supervisor.stop(list(reversed(plans.Plan.read(supervisor.plan).processes)))
     print("Souk is down" if was_up else "Souk was not up")
     return 0
 
@@ -199,8 +207,9 @@ def status(arguments):
     del arguments
     chosen = settings.load()
     supervisor = Supervisor(chosen.var)
-    plan_file = supervisor.run_dir / "plan.json"
-    if supervisor.pid() is None or not plan_file.exists():
+    plan = plans.Plan.read(supervisor.plan)
+    circusd = supervisor.pid()
+    if circusd is None:
         left = procs.marked(chosen.var)
         print(
             f"Souk is not up ({len(left)} processes left of it: make up or make down)"
@@ -208,22 +217,12 @@ def status(arguments):
             else "Souk is not up"
         )
         return 1
-    saved = json.loads(plan_file.read_text())["processes"]
-    plan = plans.Plan({name: plans.Spec(**fields) for name, fields in saved.items()}, "", "")
-    pids = {label: pid for pid, label in procs.marked(chosen.var).items()}
+    rows = [("circusd", circusd, None), *observe(plan, chosen.var)]
     print(f"{'process':<12} {'pid':>8} {'up':>10}  health")
-    print(
-        f"{'circusd':<12} {supervisor.pid():>8} {duration(procs.uptime_s(supervisor.pid())):>10}  ready"
-    )
-    healthy = True
-    for label, (kind, target) in plan.targets():
-        pid = pids.get(label)
-        reason = probe.ask(kind, target) if pid else "not running"
-        healthy = healthy and reason is None
-        print(
-            f"{label:<12} {pid or '-':>8} {duration(procs.uptime_s(pid) if pid else None):>10}  {reason or 'ready'}"
-        )
-    return 0 if healthy else 1
+    for label, pid, lack in rows:
+        up_for = duration(procs.uptime_s(pid) if pid else None)
+        print(f"{label:<12} {pid or '-':>8} {up_for:>10}  {lack or 'ready'}")
+    return 1 if any(lack for _, _, lack in rows) else 0
 
 
 def duration(seconds):

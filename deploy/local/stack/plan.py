@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 from . import mongo, postgres
-from .settings import port_of
+from .settings import ROOT, port_of
 from .specs import Spec, build_id
 
 PACKAGE = Path(__file__).resolve().parent
 LOOPBACK = "127.0.0.1"
 MONGO_DATABASE = "souk"
+FERRETDB_DATABASE = "ferretdb"
 
 
 @dataclasses.dataclass
@@ -22,6 +23,12 @@ class Plan:
     processes: dict
     database_url: str  # of the database `postgres`, where others are created; empty: no private server, none given
     mongodb_uri: str
+    databases: list = dataclasses.field(default_factory=list)  # to create on database_url
+
+    def add(self, spec):
+        """Add a process; a pool of none is left out."""
+        if spec.instances:
+            self.processes[spec.name] = spec
 
     def save(self, path):
         """Write the plan for launch.py. It holds the database password: only its owner may read it."""
@@ -39,11 +46,14 @@ class Plan:
                 for instance in range(1, spec.instances + 1):
                     yield first + instance - 1, spec.label(instance), variable
 
-    def targets(self):
-        """(label, (kind, target)) of every instance, for probe.ask."""
-        for spec in self.processes.values():
-            for instance in range(1, spec.instances + 1):
-                yield spec.label(instance), spec.target(instance)
+    @classmethod
+    def read(cls, path):
+        """The processes of a saved plan; empty when there is none."""
+        try:
+            saved = json.loads(path.read_text())["processes"]
+        except FileNotFoundError:
+            saved = {}
+        return cls({name: Spec(**fields) for name, fields in saved.items()}, "", "")
 
 
 def postgres_spec(port, data_dir, password_file, durable=True):
@@ -169,38 +179,37 @@ def programs(settings, mongodb_uri):
 
 
 def servers(settings, say):
-    """Specs of the database servers that this stack runs itself, and the URLs of those that it uses."""
+    """The plan's database servers: those that this stack runs itself, and the URLs of those that it uses."""
     var = settings.var
-    specs = []
-    database_url = settings["DATABASE_URL"]
-    if not database_url:
+    plan = Plan({}, settings["DATABASE_URL"], settings["MONGODB_URI"])
+    if not plan.database_url:
         data_dir = postgres.choose_dir(var / "postgres")
         if data_dir != var / "postgres":
             say(f"the user postgres cannot reach {var}: its cluster is in {data_dir}")
         password_file = var / "secrets" / "postgres"
         if postgres.make_cluster(data_dir, password_file):
             say(f"made a PostgreSQL cluster in {data_dir}")
-        specs.append(postgres_spec(settings["SOUK_POSTGRES_PORT"], data_dir, password_file))
-        database_url = specs[0].health[1]
-    mongodb_uri = settings["MONGODB_URI"]
-    if not mongodb_uri:
+        plan.add(postgres_spec(settings["SOUK_POSTGRES_PORT"], data_dir, password_file))
+        plan.database_url = plan.processes["postgres"].health[1]
+    if not plan.mongodb_uri:
         port = settings["SOUK_MONGO_PORT"]
         mongod = shutil.which("mongod")
         if mongod:
-            specs.append(mongod_spec(port, mongod, var / "mongo"))
+            plan.add(mongod_spec(port, mongod, var / "mongo"))
         else:
-            binary = mongo.build(settings.bin.parent.parent / "mongo", settings.python, say)
-            specs.append(
-                ferretdb_spec(port, binary, postgres.with_database(database_url, "ferretdb"), var)
-            )
-        mongodb_uri = f"mongodb://{LOOPBACK}:{port}/{MONGO_DATABASE}"
-    return specs, database_url, mongodb_uri
+            binary = mongo.build(ROOT / "build" / "mongo", settings.python, say)
+            url = postgres.with_database(plan.database_url, FERRETDB_DATABASE)
+            plan.add(ferretdb_spec(port, binary, url, var))
+            plan.databases.append(FERRETDB_DATABASE)
+        plan.mongodb_uri = f"mongodb://{LOOPBACK}:{port}/{MONGO_DATABASE}"
+    return plan
 
 
 def make(settings, say):
     """The whole stack. Makes what the database servers need on disk, but starts nothing."""
-    specs, database_url, mongodb_uri = servers(settings, say)
-    specs += programs(settings, mongodb_uri)
+    plan = servers(settings, say)
+    for spec in programs(settings, plan.mongodb_uri):
+        plan.add(spec)
     argv = [sys.executable, "-m", PACKAGE.name, "rotate"]
-    specs.append(Spec(name="logs", argv=argv, cwd=str(PACKAGE.parent)))
-    return Plan({spec.name: spec for spec in specs if spec.instances}, database_url, mongodb_uri)
+    plan.add(Spec(name="logs", argv=argv, cwd=str(PACKAGE.parent)))
+    return plan

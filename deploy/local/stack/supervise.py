@@ -32,6 +32,7 @@ class Supervisor:
         self.var = Path(var)
         self.run_dir = self.var / "run"
         self.config = self.run_dir / "circus.ini"
+        self.plan = self.run_dir / "plan.json"
         self.log = self.var / "log" / "circusd.log"
         self.pid_file = self.run_dir / "circusd.pid"
 
@@ -133,10 +134,16 @@ class Supervisor:
             os.chdir(before)
         return None
 
-    def reload(self):
+    def reload(self, specs):
         """Hand a changed plan to the running circusd and wait until it is carried out."""
         if self.call("reloadconfig", waiting=True, timeout_s=120) is None:
             raise SuperviseError(f"circusd did not take the new configuration: see {self.log}")
+        # circus compares counts with the file that it first read, not with the last one: so they are set, too.
+        for spec in specs:
+            if spec.many:
+                self.call(
+                    "set", name=spec.name, options={"numprocesses": spec.instances}, waiting=True
+                )
 
     def stop(self, names):
         """Stop the processes in this order, then circusd; what is left of the stack afterwards is ended too."""
