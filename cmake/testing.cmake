@@ -1,13 +1,16 @@
 # Test helpers. Criterion counts a leak as a pass and UBSan as a pass, so every test also fails on a sanitizer report.
 set(SOUK_SANITIZER_REPORT "ERROR: (Address|Leak|Thread)Sanitizer;WARNING: ThreadSanitizer;runtime error:")
 
+# Criterion's assertion macros expand to conversions and shadowing that its users cannot mend. A library, because options of linked
+# libraries come after those of the target itself.
+add_library(souk_criterion_flags INTERFACE)
+target_compile_options(souk_criterion_flags INTERFACE -Wno-conversion -Wno-sign-conversion -Wno-missing-prototypes)
+
 # souk_unit_test(NAME SOURCES a.c ... [LIBS x ...] [LABELS l ...]): one Criterion program.
 function(souk_unit_test name)
     cmake_parse_arguments(arg "" "" "SOURCES;LIBS;LABELS" ${ARGN})
     add_executable(${name} ${arg_SOURCES})
-    target_link_libraries(${name} PRIVATE souk_flags ${arg_LIBS} pkg_criterion)
-    # Criterion's assertion macros expand to conversions and shadowing that its users cannot mend.
-    target_compile_options(${name} PRIVATE -Wno-conversion -Wno-sign-conversion -Wno-missing-prototypes)
+    target_link_libraries(${name} PRIVATE souk_flags souk_criterion_flags ${arg_LIBS} pkg_criterion)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     add_test(NAME ${name} COMMAND ${name} --jobs 2 --timeout 60)
     set_tests_properties(${name} PROPERTIES

@@ -7,3 +7,7 @@ void souk_assert_failed(const char *expr, const char *file, int line, const char
     fprintf(stderr, "%s:%d: %s: assertion failed: %s\n", file, line, function, expr);
     abort();
 }
+
+const char *souk_version(void) {
+    return SOUK_VERSION;
+}

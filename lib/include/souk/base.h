@@ -34,6 +34,9 @@
 SOUK_NORETURN void souk_assert_failed(const char *expr, const char *file, int line,
                                       const char *function);
 
+/* The project's version, such as "0.1.0". */
+const char *souk_version(void);
+
 /* Bytes that somebody else owns; not terminated by NUL. data may be NULL only when size is 0. */
 typedef struct {
     const char *data;

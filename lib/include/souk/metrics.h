@@ -25,11 +25,15 @@ typedef struct souk_series souk_series_t;
 
 /* Makes the registry of this process from the generated table; call once before any other. */
 void souk_metrics_init(const souk_metric_decl_t *decls, size_t decls_count);
+/* Frees the registry; every series pointer is dead then. For the end of a process and for tests. */
+void souk_metrics_done(void);
 /* label values in the declared order. Never NULL. Keep the pointer. */
 souk_series_t *souk_metric(size_t metric, ...) __attribute__((sentinel)); /* const char *values..., NULL */
 souk_series_t *souk_metric_of(size_t metric, const souk_str_t *values, size_t values_count);
 void souk_metric_add(souk_series_t *series, int64_t n);
 void souk_metric_set(souk_series_t *series, int64_t value);
+/* For a metric in seconds: given in microseconds, printed as seconds with six decimals. */
+void souk_metric_set_us(souk_series_t *series, int64_t us);
 void souk_metric_observe_us(souk_series_t *series, int64_t us);
 int64_t souk_metric_value(const souk_series_t *series);
 /* All series that exist, plus zero for metrics without labels. */
