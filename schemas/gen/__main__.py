@@ -6,15 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import emit_c, meta
+from . import emit_c, emit_service, meta
 from .loader import Problem
 from .model import Project
 
 
 def build_files(project: Project) -> dict[str, str]:
     """What the build tree gets, by path."""
-    files = {"include/souk/err.h": emit_c.err_h(project), "src/err.c": emit_c.err_c(project)}
-    return files
+    return emit_c.files(project) | emit_service.files(project)
 
 
 def write(folder: Path, files: dict[str, str]) -> None:

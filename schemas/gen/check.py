@@ -17,6 +17,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "map": ((Map,), "a mapping {...}"),
     "seq": ((Seq,), "a list [...]"),
     "texts": ((Seq,), "a list of texts [...]"),
+    "any": ((str, int, float, bool, Map, Seq, type(None)), "a value"),
     "auth": ((str, Map), 'none or {scope: "..."}'),
 }
 

@@ -51,3 +51,129 @@ def errors(check: Checker, root: Map) -> list[Error]:
         if not check.problems and code not in known:
             check.add(root, None, f"the error {code} is missing", "the engine answers with it: add it")
     return ret
+
+
+BINARIES = ("gateway", "broker", "worker", "soukctl")
+_SETTING = {
+    "env": Key("text", True, pattern="[A-Z][A-Z0-9_]{0,63}"),
+    "flag": Key("text", pattern="[a-z][a-z0-9-]{0,40}"),
+    "process": Key("texts", True, values=(*BINARIES, "local", "all")),
+    "kind": Key("text", True, values=("str", "int", "bool", "enum")),
+    "min": Key("int"),
+    "max": Key("int"),
+    "values": Key("texts"),
+    "default": Key("any", True),
+    "unit": Key("text"),
+    "secret": Key("bool"),
+    "description": Key("text", True),
+}
+
+
+def settings(check: Checker, root: Map) -> list[Setting]:
+    ret: list[Setting] = []
+    envs: dict[object, int] = {}
+    members: dict[object, int] = {}
+    for _, _, row in rows(check, root, "config"):
+        what = f"setting {row.get('env', '?')}"
+        if not check.shape(row, _SETTING, what):
+            continue
+        if not _setting_fits(check, row, what):
+            continue
+        unique(check, envs, row, "env", row["env"], "the setting")
+        process = [*BINARIES] if "all" in row["process"] else list(row["process"])
+        one = Setting(row["env"], row.get("flag"), process, row["kind"], row["default"], row["description"],
+                      list(row.get("values", [])), row.get("min", 0), row.get("max", 0), row.get("unit"),
+                      row.get("secret", False))
+        for each in process:
+            if each != "local":
+                unique(check, members, row, "flag" if one.flag else "env", f"{each}.{one.member}", "the member")
+        ret.append(one)
+    return ret
+
+
+def _setting_fits(check: Checker, row: Map, what: str) -> bool:
+    """The rules that join several keys of one setting."""
+    before = len(check.problems)
+    kind, default = row["kind"], row["default"]
+    kinds: dict[str, tuple[type, str]] = {"str": (str, "text"), "enum": (str, "text"), "int": (int, "a whole number"),
+                                          "bool": (bool, "true or false")}
+    if "all" in row["process"] and len(row["process"]) > 1:
+        check.add(row, "process", f"{what} is of all and of others", "keep [all]")
+    if row.get("secret") and "flag" in row:
+        check.add(row, "flag", f"{what} is a secret with a flag", "remove the flag: everybody sees command lines")
+    if set(row["process"]) != {"local"} and not row["env"].startswith("SOUK_"):
+        check.add(row, "env", f"{what} does not begin with SOUK_", "rename it")
+    if (kind == "enum") != ("values" in row):
+        check.add(row, None, f"{what} is of kind {kind}", "values: [...] belongs to enum, and only there")
+    if (kind in ("str", "int")) != ("min" in row and "max" in row) or ("min" in row) != ("max" in row):
+        check.add(row, None, f"{what} is of kind {kind}", "str and int have min and max, the others have neither")
+    elif "min" in row and row["min"] > row["max"]:
+        check.add(row, "min", f"{what} has min {row['min']} above max {row['max']}", "swap them")
+    if type(default) is not kinds[kind][0]:
+        check.add(row, "default", f"the default of {what} is {default!r}", f"make it {kinds[kind][1]}")
+    elif kind in ("str", "int") and "min" in row and "max" in row:
+        size = len(default) if kind == "str" else default
+        if not row["min"] <= size <= row["max"]:
+            check.add(row, "default", f"the default of {what} is not within {row['min']}..{row['max']}",
+                      "move a bound or the default")
+    elif kind == "enum" and default not in row.get("values", []):
+        check.add(row, "default", f"the default of {what} is {default}", "take one of its values")
+    return len(check.problems) == before
+
+
+_METRIC = {
+    "name": Key("text", True, pattern="souk_[a-z][a-z0-9_]{0,80}"),
+    "kind": Key("text", True, values=("counter", "gauge", "histogram")),
+    "labels": Key("texts", pattern="[a-z][a-z0-9_]{0,40}"),
+    "series_max": Key("int", low=1, high=100000),
+    "process": Key("texts", True, values=(*BINARIES, "all")),
+    "bounds_us": Key("seq"),
+    "help": Key("text", True),
+}
+_WRONG_UNITS = ("_ms", "_us", "_ns", "_millis", "_kb", "_mb", "_percent", "_count", "_sum", "_bucket")
+# From a reply out of memory to the longest that a caller waits, 1-2-5.
+BOUNDS_US = [100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000,
+             10000000]
+
+
+def metrics(check: Checker, root: Map) -> list[Metric]:
+    ret: list[Metric] = []
+    names: dict[object, int] = {}
+    for _, _, row in rows(check, root, "metrics"):
+        what = f"metric {row.get('name', '?')}"
+        if not check.shape(row, _METRIC, what) or not _metric_fits(check, row, what):
+            continue
+        unique(check, names, row, "name", row["name"], "the metric")
+        bounds = list(row.get("bounds_us", BOUNDS_US)) if row["kind"] == "histogram" else []
+        ret.append(Metric(row["name"], row["kind"], list(row.get("labels", [])), row.get("series_max", 1),
+                          list(row["process"]), row["help"], bounds))
+    return ret
+
+
+def _metric_fits(check: Checker, row: Map, what: str) -> bool:
+    """The rules that join several keys of one metric, and Prometheus' rules for names."""
+    before = len(check.problems)
+    name, kind = row["name"], row["kind"]
+    if (kind == "counter") != name.endswith("_total"):
+        check.add(row, "name", f"{what} is a {kind}", "counters, and only they, end in _total")
+    if kind == "histogram" and not name.endswith("_seconds"):
+        check.add(row, "name", f"{what} is a histogram", "histograms measure time: end the name in _seconds")
+    if name.removesuffix("_total").endswith(_WRONG_UNITS):
+        check.add(row, "name", f"{what} ends in a unit or suffix that Prometheus does not want",
+                  "use base units: _seconds, _bytes, _ratio")
+    if bool(row.get("labels")) != ("series_max" in row):
+        check.add(row, None, f"{what}: labels and series_max belong together",
+                  "bound the label values' combinations by series_max, or remove it where there are no labels")
+    if any(each in ("le", "job", "instance") for each in row.get("labels", [])):
+        check.add(row, "labels", f"{what} has a label that Prometheus sets", "rename le, job, instance")
+    if "all" in row["process"] and len(row["process"]) > 1:
+        check.add(row, "process", f"{what} is of all and of others", "keep [all]")
+    bounds = row.get("bounds_us")
+    if bounds is not None:
+        if kind != "histogram":
+            check.add(row, "bounds_us", f"{what} is a {kind}", "only histograms have bounds_us")
+        elif not 1 <= len(bounds) <= 32 or not all(type(each) is int and each > 0 for each in bounds) or any(
+                low >= high for low, high in zip(bounds, bounds[1:], strict=False)):
+            check.add(row, "bounds_us", f"the bounds of {what} are not 1 to 32 ascending whole numbers",
+                      "write upper bounds in microseconds")
+    return len(check.problems) == before
