@@ -1,12 +1,6 @@
 """Fixtures of the end-to-end tests: private servers once a session, a private stack for each module."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from support.stack import Servers, Stack
 
 

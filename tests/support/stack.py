@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
-from stack import mongo, plan, postgres, probe, settings  # noqa: E402
+from stack import keys, mongo, plan, postgres, probe, settings  # noqa: E402
 
 from .ports import PORTS  # noqa: E402
 
@@ -242,6 +242,9 @@ class Stack(Group):
 
     def start(self):
         self.settings = self.make_settings()
+        self.api_key = keys.require_admin_key(
+            plan.keys_file(self.settings), plan.admin_key_file(self.settings)
+        )
         for spec in plan.programs(self.settings, self.mongodb_uri):
             self.add(spec, self.extra_env)
         for process in self.processes.values():
@@ -272,6 +275,11 @@ class Stack(Group):
     def url(self):
         """Base URL of the gateway."""
         return f"http://127.0.0.1:{self.settings['SOUK_GATEWAY_PORT']}"
+
+    @property
+    def admin(self):
+        """Headers of a request with all rights."""
+        return {"Authorization": f"Bearer {self.api_key}"}
 
     @property
     def front(self):

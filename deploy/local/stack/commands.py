@@ -9,8 +9,8 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 
+from . import keys, postgres, probe, procs, settings
 from . import plan as plans
-from . import postgres, probe, procs, settings
 from .mongo import MongoError
 from .postgres import PostgresError
 from .settings import ROOT, SettingsError
@@ -154,6 +154,7 @@ def up(arguments):
         # build(chosen)
         plan = plans.make(chosen, say)
         check_ports(plan, chosen.var)
+        keys.require_admin_key(plans.keys_file(chosen), plans.admin_key_file(chosen))
         apply(plan, supervisor)
         if "postgres" in plan.processes:
             wait_ready(
@@ -170,7 +171,11 @@ def up(arguments):
 def report(chosen):
     """The last lines of `make up`."""
     url = f"http://{chosen['SOUK_GATEWAY_ADDRESS']}:{chosen['SOUK_GATEWAY_PORT']}"
-    print(f"Souk is up: {url}", flush=True)
+    print(f"Souk is up: {url}")
+    print(f"  try            curl {url}/v1/products?q=lamp")
+    print(f"  API reference  {url}/docs")
+    print(f"  admin API key  {plans.admin_key_file(chosen)}")
+    print(f"  logs           {chosen.var / 'log'} (make logs), processes: make status", flush=True)
 
 
 def down(arguments):

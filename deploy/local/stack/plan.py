@@ -159,10 +159,20 @@ def broker_spec(settings):
     )
 
 
-def gateway_spec(settings, keys_file):
+def keys_file(settings):
+    """Where the gateway finds the hashes of API keys."""
+    return settings.var / "keys.json"
+
+
+def admin_key_file(settings):
+    """Where the first API key is."""
+    return settings.var / "secrets" / "admin-key"
+
+
+def gateway_spec(settings):
     """The gateway."""
     ports = {name: settings[name] for name in ("SOUK_GATEWAY_PORT", "SOUK_GATEWAY_ADMIN_PORT")}
-    env = {**settings.chosen_for("gateway"), "SOUK_GATEWAY_KEYS_FILE": str(keys_file)}
+    env = {**settings.chosen_for("gateway"), "SOUK_GATEWAY_KEYS_FILE": str(keys_file(settings))}
     return program_spec(
         "gateway", "souk-gateway", settings, "SOUK_GATEWAY_ADMIN_PORT", env=env, ports=ports
     )
@@ -174,7 +184,7 @@ def programs(settings, mongodb_uri):
         broker_spec(settings),
         worker_spec("catalog", settings, "SOUK_CATALOG_ADMIN_PORT", mongodb_uri),
         worker_spec("diag", settings, "SOUK_DIAG_ADMIN_PORT", mongodb_uri),
-        gateway_spec(settings, settings.var / "keys.json"),
+        gateway_spec(settings),
     ]
 
 
