@@ -4,8 +4,8 @@
 
 #include "souk/base.h"
 
-/* Zero-initialise through souk_buf_init. Appends beyond max set overflow and change nothing; the flag is sticky until clear, so
- * that an encoder may check once at the end. */
+/* Initialise by souk_buf_init. An append that would go beyond max, or for which the heap has no memory, sets overflow and changes
+ * nothing, and so does every later one until clear: an encoder may check once at the end, and the content never has a hole. */
 typedef struct {
     uint8_t *data;
     size_t size;
@@ -17,12 +17,22 @@ typedef struct {
 void souk_buf_init(souk_buf_t *self, size_t max_bytes);
 void souk_buf_done(souk_buf_t *self);
 
-/* Forgets the content, keeps the memory (beyond keep_bytes it is freed). */
+/* Forgets the content and overflow, keeps the memory. */
 void souk_buf_clear(souk_buf_t *self);
+/* Gives memory beyond keep_bytes and beyond the content back. */
 void souk_buf_shrink(souk_buf_t *self, size_t keep_bytes);
 
-/* Room for at least bytes more: pointer to the first free byte, or NULL on overflow. The caller then adds to size. */
-uint8_t *souk_buf_reserve(souk_buf_t *self, size_t bytes);
+/* The slow path of souk_buf_reserve. */
+uint8_t *souk_buf_grow(souk_buf_t *self, size_t bytes);
+
+/* Room for at least bytes (1 or more) besides the content: the first free byte, or NULL on overflow. The caller adds to size. */
+static inline uint8_t *souk_buf_reserve(souk_buf_t *self, size_t bytes) {
+    if (bytes < self->capacity - self->size && !self->overflow) {
+        return self->data + self->size;
+    }
+    return souk_buf_grow(self, bytes);
+}
+
 void souk_buf_append(souk_buf_t *self, const void *data, size_t bytes);
 void souk_buf_append_str(souk_buf_t *self, souk_str_t text);
 void souk_buf_append_byte(souk_buf_t *self, uint8_t byte);
