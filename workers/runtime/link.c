@@ -33,12 +33,20 @@ struct souk_link {
     uint64_t token;
 };
 
+/* Sends what concerns the session alone. When the connection takes no more, what is pending is a
+ * sign of life too. */
+static void s_commit(souk_link_t *self) {
+    if (souk_link_commit(self) != SOUK_OK) {
+        souk_metric_add(souk_metric(SOUK_METRIC_WORKER_LOST_ANSWERS_TOTAL, NULL), 1);
+    }
+}
+
 static void s_send_hello(souk_link_t *self) {
     /* One HELLO at a time: while the broker is away they would pile up. */
     if (souk_bus_pending_bytes(self->bus, 0) == 0) {
         souk_envelope_hello(souk_bus_begin(self->bus, 0), SOUK_ROLE_WORKER,
                             souk_str_of(self->options.name), self->options.heartbeat_ms);
-        (void)souk_bus_commit(self->bus); /* full: the next second tries again */
+        s_commit(self);
     }
 }
 
@@ -66,7 +74,7 @@ static void s_on_timer(void *arg) {
     }
     if (now_us - self->sent_us >= self->heartbeat_us) {
         souk_envelope_ping(souk_link_begin(self), ++self->token);
-        (void)souk_link_commit(self); /* full: then the broker hears from us by what is pending */
+        s_commit(self);
     }
     souk_timer_set(self->timer, self->heartbeat_us / 2);
 }
@@ -130,7 +138,7 @@ static void s_on_message(souk_link_t *self, const souk_envelope_t *envelope, sou
     switch (envelope->type) {
     case SOUK_MSG_PING:
         souk_envelope_pong(souk_link_begin(self), envelope->as.ping.token);
-        (void)souk_link_commit(self); /* full: what is pending is a sign of life too */
+        s_commit(self);
         break;
     case SOUK_MSG_REQ:
     case SOUK_MSG_CANCEL:
