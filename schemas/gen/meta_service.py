@@ -34,7 +34,7 @@ _FIELD = {
     "missing": Key("text"), "description": Key("text", True), "example": Key("any"),
 }
 _ITEM = {key: _FIELD[key] for key in ("type", "min", "max", "format", "prefix")}
-_TYPE = {"description": Key("text", True), "fields": Key("map", True)}
+_TYPE = {"description": Key("text", True), "fields": Key("map", True), "stored": Key("bool")}
 _C_WORDS = set(
     "auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return"
     " short signed sizeof static struct switch typedef union unsigned void volatile while bool true false asm bits self".split())
@@ -63,6 +63,8 @@ class Types:
                     check.add(nodes, name, f"type {name} is no mapping", "write description: and fields:")
                 continue
             own[name] = Type(name, service, f"{service}_{name}", node["description"], [])
+            if node.get("stored"):  # the form of a record: no method has to use it
+                self.used.add(id(own[name]))
         scope = {**self.shared, **own}
         for name, one in own.items():
             one.fields = self.fields(nodes[name]["fields"], scope, f"type {name}", "type")

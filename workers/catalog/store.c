@@ -1,0 +1,444 @@
+#include "store.h"
+
+#include <mongoc/mongoc.h>
+#include <stdlib.h>
+
+#include "mp_bson.h"
+#include "souk/id.h"
+
+#define US_PER_MS 1000
+#define DUPLICATE_KEY 11000
+#define DUPLICATE_KEY_UPDATE 11001
+#define SCAN_BATCH 500
+#define REVISION_ARENA_BYTES ((size_t)16 * 1024 * 1024)
+#define SCAN_ARENA_KEEP_BYTES ((size_t)256 * 1024)
+
+static const char s_kind_product[] = "product";
+static const char s_kind_category[] = "category";
+
+struct catalog_store {
+    mongoc_client_t *client;
+    mongoc_collection_t *revisions, *meta;
+};
+
+/* Waits are bounded even where the URI does not say so: a server that is away is an answer, not a
+ * hang. */
+static void s_bound_waits(mongoc_uri_t *uri) {
+    static const struct {
+        const char *option;
+        int32_t ms;
+    } waits[] = {
+        {MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 1500},
+        {MONGOC_URI_CONNECTTIMEOUTMS, 1500},
+        {MONGOC_URI_SOCKETTIMEOUTMS, 20000},
+    };
+    for (size_t i = 0; i < SOUK_COUNT_OF(waits); i++) {
+        if (mongoc_uri_get_option_as_int32(uri, waits[i].option, -1) < 0) {
+            mongoc_uri_set_option_as_int32(uri, waits[i].option, waits[i].ms);
+        }
+    }
+}
+
+souk_err_t catalog_store_new(const char *uri_text, catalog_store_t **ret_self) {
+    bson_error_t error;
+    mongoc_uri_t *uri = mongoc_uri_new_with_error(uri_text, &error);
+    if (uri == NULL) {
+        return SOUK_ERR_VALIDATION;
+    }
+    const char *database = mongoc_uri_get_database(uri);
+    if (database == NULL || database[0] == '\0') {
+        mongoc_uri_destroy(uri);
+        return SOUK_ERR_VALIDATION;
+    }
+    s_bound_waits(uri);
+    catalog_store_t *self = calloc(1, sizeof *self);
+    souk_assert(self != NULL);
+    self->client = mongoc_client_new_from_uri(uri);
+    souk_assert(self->client != NULL);
+    mongoc_client_set_appname(self->client, "souk-catalog");
+    mongoc_client_set_error_api(self->client, MONGOC_ERROR_API_VERSION_2);
+    self->revisions = mongoc_client_get_collection(self->client, database, "revisions");
+    self->meta = mongoc_client_get_collection(self->client, database, "meta");
+    mongoc_write_concern_t *majority = mongoc_write_concern_new();
+    mongoc_write_concern_set_w(majority, MONGOC_WRITE_CONCERN_W_MAJORITY);
+    mongoc_collection_set_write_concern(self->revisions, majority);
+    mongoc_collection_set_write_concern(self->meta, majority);
+    mongoc_write_concern_destroy(majority);
+    mongoc_read_concern_t *concern = mongoc_read_concern_new();
+    mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
+    mongoc_collection_set_read_concern(self->revisions, concern);
+    mongoc_read_concern_destroy(concern);
+    mongoc_uri_destroy(uri);
+    *ret_self = self;
+    return SOUK_OK;
+}
+
+void catalog_store_destroy(catalog_store_t **self_p) {
+    souk_assert(self_p != NULL);
+    catalog_store_t *self = *self_p;
+    if (self != NULL) {
+        mongoc_collection_destroy(self->revisions);
+        mongoc_collection_destroy(self->meta);
+        mongoc_client_destroy(self->client);
+        free(self);
+        *self_p = NULL;
+    }
+}
+
+static bool s_is_duplicate(const bson_error_t *error) {
+    return error->code == DUPLICATE_KEY || error->code == DUPLICATE_KEY_UPDATE;
+}
+
+static souk_err_t s_unique_index(mongoc_database_t *database, const char *name, const bson_t *keys,
+                                 bool sparse) {
+    bson_error_t error;
+    bson_t *command = BCON_NEW("createIndexes", BCON_UTF8("revisions"), "indexes", "[", "{", "key",
+                               BCON_DOCUMENT(keys), "name", BCON_UTF8(name), "unique",
+                               BCON_BOOL(true), "sparse", BCON_BOOL(sparse), "}", "]");
+    bool made = mongoc_database_write_command_with_opts(database, command, NULL, NULL, &error);
+    bson_destroy(command);
+    return made ? SOUK_OK : SOUK_ERR_UNAVAILABLE;
+}
+
+static souk_err_t s_find_identity(catalog_store_t *self,
+                                  char ret_identity[CATALOG_IDENTITY_CHARS + 1]) {
+    bson_t *filter = BCON_NEW("_id", BCON_UTF8("catalog"));
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(self->meta, filter, NULL, NULL);
+    const bson_t *document = NULL;
+    bson_iter_t iter;
+    souk_err_t err = SOUK_ERR_NOT_FOUND;
+    if (mongoc_cursor_next(cursor, &document) && bson_iter_init_find(&iter, document, "identity") &&
+        BSON_ITER_HOLDS_UTF8(&iter)) {
+        uint32_t size = 0;
+        const char *text = bson_iter_utf8(&iter, &size);
+        if (size == CATALOG_IDENTITY_CHARS) {
+            memcpy(ret_identity, text, CATALOG_IDENTITY_CHARS);
+            ret_identity[CATALOG_IDENTITY_CHARS] = '\0';
+            err = SOUK_OK;
+        }
+    } else if (mongoc_cursor_error(cursor, NULL)) {
+        err = SOUK_ERR_UNAVAILABLE;
+    }
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(filter);
+    return err;
+}
+
+souk_err_t catalog_store_prepare(catalog_store_t *self,
+                                 char ret_identity[CATALOG_IDENTITY_CHARS + 1]) {
+    const char *name = mongoc_collection_get_name(self->revisions);
+    souk_assert(name != NULL);
+    souk_err_t err = s_find_identity(self, ret_identity);
+    if (err != SOUK_ERR_NOT_FOUND) {
+        return err;
+    }
+    mongoc_database_t *database = mongoc_client_get_default_database(self->client);
+    souk_assert(database != NULL);
+    bson_t *version_keys = BCON_NEW("entity_id", BCON_INT32(1), "version", BCON_INT32(1));
+    bson_t *key_keys = BCON_NEW("key", BCON_INT32(1));
+    err = s_unique_index(database, "entity_version", version_keys, false);
+    if (err == SOUK_OK) {
+        err = s_unique_index(database, "key", key_keys, true);
+    }
+    bson_destroy(version_keys);
+    bson_destroy(key_keys);
+    mongoc_database_destroy(database);
+    SOUK_TRY(err);
+
+    /* The identity is written last: where it stands, the indexes stand. Of two workers that start
+     * at once, one insert wins. */
+    uint8_t random[CATALOG_IDENTITY_CHARS / 2];
+    char identity[CATALOG_IDENTITY_CHARS + 1] = {0};
+    souk_random(random, sizeof random);
+    souk_hex(random, sizeof random, identity);
+    bson_error_t error;
+    bson_t *document = BCON_NEW("_id", BCON_UTF8("catalog"), "identity", BCON_UTF8(identity));
+    bool inserted = mongoc_collection_insert_one(self->meta, document, NULL, NULL, &error);
+    bson_destroy(document);
+    if (!inserted && !s_is_duplicate(&error)) {
+        return SOUK_ERR_UNAVAILABLE;
+    }
+    err = s_find_identity(self, ret_identity);
+    return err == SOUK_ERR_NOT_FOUND ? SOUK_ERR_UNAVAILABLE : err;
+}
+
+static void s_append_str(bson_t *bson, const char *name, souk_str_t text) {
+    bson_append_utf8(bson, name, -1, text.data != NULL ? text.data : "", (int)text.size);
+}
+
+static souk_err_t s_to_bson(const catalog_revision_t *revision, bson_t *ret) {
+    const catalog_change_t *change = &revision->change;
+    bson_append_int64(ret, "_id", -1, change->revision);
+    bson_append_utf8(ret, "kind", -1,
+                     change->kind == CATALOG_PRODUCT ? s_kind_product : s_kind_category, -1);
+    s_append_str(ret, "entity_id", change->entity_id);
+    bson_append_int64(ret, "version", -1, change->version);
+    bson_append_bool(ret, "deleted", -1, change->deleted);
+    bson_append_date_time(ret, "at", -1, revision->at_us / US_PER_MS);
+    s_append_str(ret, "by", revision->by);
+    s_append_str(ret, "why", revision->why);
+    s_append_str(ret, "nonce", revision->nonce);
+    if (revision->key.data != NULL) {
+        s_append_str(ret, "key", revision->key);
+        bson_append_binary(ret, "key_hash", -1, BSON_SUBTYPE_BINARY,
+                           (const uint8_t *)revision->key_hash.data,
+                           (uint32_t)revision->key_hash.size);
+    }
+    if (change->deleted) {
+        return SOUK_OK;
+    }
+    bson_t document;
+    bson_append_document_begin(ret, "doc", -1, &document);
+    souk_err_t err = catalog_mp_to_bson(change->document, &document);
+    bson_append_document_end(ret, &document);
+    return err;
+}
+
+static souk_err_t s_insert_error(const bson_error_t *error) {
+    if (s_is_duplicate(error)) {
+        return SOUK_ERR_CONFLICT;
+    }
+    return error->domain == MONGOC_ERROR_SERVER_SELECTION ? SOUK_ERR_UNAVAILABLE
+                                                          : SOUK_ERR_UNKNOWN_OUTCOME;
+}
+
+souk_err_t catalog_store_insert(catalog_store_t *self, const catalog_revision_t *revisions,
+                                size_t count, size_t *ret_inserted) {
+    bson_t *documents = calloc(count, sizeof *documents);
+    const bson_t **pointers = calloc(count, sizeof *pointers);
+    souk_assert(documents != NULL && pointers != NULL && count > 0);
+    souk_err_t err = SOUK_OK;
+    for (size_t i = 0; i < count; i++) {
+        bson_init(&documents[i]);
+        pointers[i] = &documents[i];
+        if (err == SOUK_OK) {
+            err = s_to_bson(&revisions[i], &documents[i]);
+        }
+    }
+    size_t inserted = 0;
+    if (err == SOUK_OK) {
+        bson_error_t error = {0};
+        bson_t reply;
+        bson_iter_t iter;
+        bool done =
+            mongoc_collection_insert_many(self->revisions, pointers, count, NULL, &reply, &error);
+        if (bson_iter_init_find(&iter, &reply, "insertedCount")) {
+            inserted = (size_t)bson_iter_as_int64(&iter);
+        }
+        bson_destroy(&reply);
+        err = done ? SOUK_OK : s_insert_error(&error);
+    }
+    for (size_t i = 0; i < count; i++) {
+        bson_destroy(&documents[i]);
+    }
+    free(documents);
+    free(pointers);
+    *ret_inserted = inserted;
+    return err;
+}
+
+static souk_err_t s_field_str(const bson_t *bson, const char *name, souk_arena_t *arena,
+                              souk_str_t *ret) {
+    bson_iter_t iter;
+    if (!bson_iter_init_find(&iter, bson, name) || !BSON_ITER_HOLDS_UTF8(&iter)) {
+        return SOUK_ERR_MALFORMED;
+    }
+    uint32_t size = 0;
+    const char *text = bson_iter_utf8(&iter, &size);
+    *ret = souk_arena_copy(arena, (souk_str_t){.data = text, .size = size});
+    return ret->data != NULL ? SOUK_OK : SOUK_ERR_NO_MEMORY;
+}
+
+static souk_err_t s_field_int(const bson_t *bson, const char *name, int64_t *ret) {
+    bson_iter_t iter;
+    if (!bson_iter_init_find(&iter, bson, name) || !BSON_ITER_HOLDS_NUMBER(&iter)) {
+        return SOUK_ERR_MALFORMED;
+    }
+    *ret = bson_iter_as_int64(&iter);
+    return SOUK_OK;
+}
+
+static souk_err_t s_document(const bson_t *bson, souk_arena_t *arena, souk_str_t *ret) {
+    bson_iter_t iter;
+    if (!bson_iter_init_find(&iter, bson, "doc") || !BSON_ITER_HOLDS_DOCUMENT(&iter)) {
+        return SOUK_ERR_MALFORMED;
+    }
+    uint32_t size = 0;
+    const uint8_t *data = NULL;
+    bson_iter_document(&iter, &size, &data);
+    SOUK_CLEANUP(souk_buf_done) souk_buf_t buf;
+    souk_buf_init(&buf, REVISION_ARENA_BYTES);
+    SOUK_TRY(catalog_mp_from_bson((souk_str_t){.data = (const char *)data, .size = size}, &buf));
+    *ret = souk_arena_copy(arena, souk_buf_str(&buf));
+    return ret->data != NULL ? SOUK_OK : SOUK_ERR_NO_MEMORY;
+}
+
+static souk_err_t s_key_of(const bson_t *bson, souk_arena_t *arena, catalog_revision_t *ret) {
+    bson_iter_t iter;
+    if (!bson_iter_init_find(&iter, bson, "key")) {
+        return SOUK_OK;
+    }
+    SOUK_TRY(s_field_str(bson, "key", arena, &ret->key));
+    if (!bson_iter_init_find(&iter, bson, "key_hash") || !BSON_ITER_HOLDS_BINARY(&iter)) {
+        return SOUK_ERR_MALFORMED;
+    }
+    uint32_t size = 0;
+    const uint8_t *data = NULL;
+    bson_iter_binary(&iter, NULL, &size, &data);
+    ret->key_hash = souk_arena_copy(arena, (souk_str_t){.data = (const char *)data, .size = size});
+    return ret->key_hash.data != NULL ? SOUK_OK : SOUK_ERR_NO_MEMORY;
+}
+
+static souk_err_t s_from_bson(const bson_t *bson, souk_arena_t *arena, catalog_revision_t *ret) {
+    *ret = (catalog_revision_t){0};
+    catalog_change_t *change = &ret->change;
+    souk_str_t kind;
+    bson_iter_t iter;
+    SOUK_TRY(s_field_int(bson, "_id", &change->revision));
+    SOUK_TRY(s_field_str(bson, "kind", arena, &kind));
+    if (souk_str_equal(kind, souk_str_of(s_kind_product))) {
+        change->kind = CATALOG_PRODUCT;
+    } else if (souk_str_equal(kind, souk_str_of(s_kind_category))) {
+        change->kind = CATALOG_CATEGORY;
+    } else {
+        return SOUK_ERR_MALFORMED;
+    }
+    SOUK_TRY(s_field_str(bson, "entity_id", arena, &change->entity_id));
+    SOUK_TRY(s_field_int(bson, "version", &change->version));
+    if (!bson_iter_init_find(&iter, bson, "deleted") || !BSON_ITER_HOLDS_BOOL(&iter)) {
+        return SOUK_ERR_MALFORMED;
+    }
+    change->deleted = bson_iter_bool(&iter);
+    if (!bson_iter_init_find(&iter, bson, "at") || !BSON_ITER_HOLDS_DATE_TIME(&iter)) {
+        return SOUK_ERR_MALFORMED;
+    }
+    ret->at_us = bson_iter_date_time(&iter) * US_PER_MS;
+    SOUK_TRY(s_field_str(bson, "by", arena, &ret->by));
+    SOUK_TRY(s_field_str(bson, "why", arena, &ret->why));
+    SOUK_TRY(s_field_str(bson, "nonce", arena, &ret->nonce));
+    SOUK_TRY(s_key_of(bson, arena, ret));
+    return change->deleted ? SOUK_OK : s_document(bson, arena, &change->document);
+}
+
+static souk_err_t s_find_one(catalog_store_t *self, const bson_t *filter, souk_arena_t *arena,
+                             catalog_revision_t *ret) {
+    bson_t *opts = BCON_NEW("limit", BCON_INT64(1), "singleBatch", BCON_BOOL(true));
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(self->revisions, filter, opts, NULL);
+    const bson_t *bson = NULL;
+    souk_err_t err = SOUK_ERR_NOT_FOUND;
+    if (mongoc_cursor_next(cursor, &bson)) {
+        err = s_from_bson(bson, arena, ret);
+    } else if (mongoc_cursor_error(cursor, NULL)) {
+        err = SOUK_ERR_UNAVAILABLE;
+    }
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(opts);
+    return err;
+}
+
+souk_err_t catalog_store_find(catalog_store_t *self, int64_t revision, souk_arena_t *arena,
+                              catalog_revision_t *ret) {
+    bson_t filter = BSON_INITIALIZER;
+    bson_append_int64(&filter, "_id", -1, revision);
+    souk_err_t err = s_find_one(self, &filter, arena, ret);
+    bson_destroy(&filter);
+    return err;
+}
+
+souk_err_t catalog_store_find_key(catalog_store_t *self, souk_str_t key, souk_arena_t *arena,
+                                  catalog_revision_t *ret) {
+    bson_t filter = BSON_INITIALIZER;
+    s_append_str(&filter, "key", key);
+    souk_err_t err = s_find_one(self, &filter, arena, ret);
+    bson_destroy(&filter);
+    return err;
+}
+
+static souk_err_t s_scan(catalog_store_t *self, const bson_t *filter, catalog_scan_fn fn, void *arg,
+                         uint64_t *ret_unreadable) {
+    bson_t *opts = BCON_NEW("batchSize", BCON_INT64(SCAN_BATCH));
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(self->revisions, filter, opts, NULL);
+    SOUK_CLEANUP(souk_arena_destroy)
+    souk_arena_t *arena = souk_arena_new(REVISION_ARENA_BYTES, SCAN_ARENA_KEEP_BYTES);
+    const bson_t *bson = NULL;
+    souk_err_t err = SOUK_OK;
+    while (err == SOUK_OK && mongoc_cursor_next(cursor, &bson)) {
+        catalog_revision_t revision;
+        souk_arena_reset(arena);
+        if (s_from_bson(bson, arena, &revision) == SOUK_OK) {
+            err = fn(arg, &revision);
+        } else {
+            (*ret_unreadable)++;
+        }
+    }
+    if (err == SOUK_OK && mongoc_cursor_error(cursor, NULL)) {
+        err = SOUK_ERR_UNAVAILABLE;
+    }
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(opts);
+    return err;
+}
+
+souk_err_t catalog_store_scan(catalog_store_t *self, int64_t after, catalog_scan_fn fn, void *arg,
+                              uint64_t *ret_unreadable) {
+    bson_t filter = BSON_INITIALIZER;
+    if (after > 0) {
+        bson_t range;
+        bson_append_document_begin(&filter, "_id", -1, &range);
+        bson_append_int64(&range, "$gt", -1, after);
+        bson_append_document_end(&filter, &range);
+    }
+    souk_err_t err = s_scan(self, &filter, fn, arg, ret_unreadable);
+    bson_destroy(&filter);
+    return err;
+}
+
+souk_err_t catalog_store_history(catalog_store_t *self, souk_str_t entity_id, catalog_scan_fn fn,
+                                 void *arg) {
+    bson_t filter = BSON_INITIALIZER;
+    uint64_t unreadable = 0;
+    s_append_str(&filter, "entity_id", entity_id);
+    souk_err_t err = s_scan(self, &filter, fn, arg, &unreadable);
+    bson_destroy(&filter);
+    return err;
+}
+
+souk_err_t catalog_store_head(catalog_store_t *self, int64_t *ret_revision) {
+    bson_t *filter = BCON_NEW("_id", BCON_UTF8("head"));
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(self->meta, filter, NULL, NULL);
+    const bson_t *bson = NULL;
+    souk_err_t err = SOUK_OK;
+    int64_t revision = 0;
+    if (mongoc_cursor_next(cursor, &bson)) {
+        err = s_field_int(bson, "revision", &revision);
+    } else if (mongoc_cursor_error(cursor, NULL)) {
+        err = SOUK_ERR_UNAVAILABLE;
+    }
+    mongoc_cursor_destroy(cursor);
+    bson_destroy(filter);
+    SOUK_TRY(err);
+    *ret_revision = revision;
+    return SOUK_OK;
+}
+
+souk_err_t catalog_store_set_head(catalog_store_t *self, int64_t revision) {
+    bson_error_t error;
+    bson_t *filter = BCON_NEW("_id", BCON_UTF8("head"));
+    bson_t *update = BCON_NEW("$set", "{", "revision", BCON_INT64(revision), "}");
+    bson_t *opts = BCON_NEW("upsert", BCON_BOOL(true));
+    bool done = mongoc_collection_update_one(self->meta, filter, update, opts, NULL, &error);
+    bson_destroy(filter);
+    bson_destroy(update);
+    bson_destroy(opts);
+    /* Two first upserts at once: one meets the other's document, which is as good a hint. */
+    return done || s_is_duplicate(&error) ? SOUK_OK : SOUK_ERR_UNAVAILABLE;
+}
+
+souk_err_t catalog_store_remove(catalog_store_t *self, int64_t revision) {
+    bson_error_t error;
+    bson_t filter = BSON_INITIALIZER;
+    bson_append_int64(&filter, "_id", -1, revision);
+    bool done = mongoc_collection_delete_one(self->revisions, &filter, NULL, NULL, &error);
+    bson_destroy(&filter);
+    return done ? SOUK_OK : SOUK_ERR_UNAVAILABLE;
+}

@@ -1,0 +1,75 @@
+/* The record of the catalogue on the MongoDB protocol: one insert-only collection, `revisions`, and
+ * what stands around it.
+ *
+ * One insert is at once number, version guard, change and idempotency key: _id (last + 1),
+ * (entity_id, version) and key are unique. Only what MongoDB and FerretDB both do well is used:
+ * inserts, equality finds, whole scans, unique indexes, deletes, one hint update.
+ *
+ * revisions {_id: int64, kind: "product" | "category", entity_id, version: int64, deleted: bool,
+ * at: date, by, why, nonce, doc: {...} (absent when deleted), key (absent without), key_hash: bin}
+ * meta      {_id: "catalog", identity}   made once: tells one database from another
+ *           {_id: "head", revision}      a hint: some revision that exists, mostly the last
+ *
+ * A store belongs to one thread. Strings of a revision are borrowed from the caller's memory on the
+ * way in, and live in the arena that was given on the way out. SOUK_ERR_UNAVAILABLE means that the
+ * server is away or did not answer in time. */
+#ifndef CATALOG_STORE_H
+#define CATALOG_STORE_H
+
+#include "index.h"
+#include "souk/arena.h"
+#include "souk/base.h"
+#include "souk/err.h"
+
+#define CATALOG_IDENTITY_CHARS 32
+#define CATALOG_NONCE_CHARS 24
+
+typedef struct {
+    catalog_change_t change;
+    int64_t at_us; /* whole milliseconds */
+    souk_str_t by, why;
+    souk_str_t nonce;    /* tells our insert from another's under the same number */
+    souk_str_t key;      /* scope and Idempotency-Key; data NULL: none */
+    souk_str_t key_hash; /* data NULL: none */
+} catalog_revision_t;
+
+typedef struct catalog_store catalog_store_t;
+
+/* uri names the database. Does not connect yet; SOUK_ERR_VALIDATION when the URI cannot be read. */
+SOUK_MUST_CHECK souk_err_t catalog_store_new(const char *uri, catalog_store_t **ret_self);
+void catalog_store_destroy(catalog_store_t **self_p);
+
+/* Makes the unique indexes and the identity when they are not there. */
+SOUK_MUST_CHECK souk_err_t catalog_store_prepare(catalog_store_t *self,
+                                                 char ret_identity[CATALOG_IDENTITY_CHARS + 1]);
+
+/* Inserts in order and stops at the first that fails; *ret_inserted of them are in.
+ * SOUK_ERR_CONFLICT: a number, version or key is taken. SOUK_ERR_UNAVAILABLE: nothing more was
+ * written. SOUK_ERR_UNKNOWN_OUTCOME: the connection broke; the caller looks by number and nonce. */
+SOUK_MUST_CHECK souk_err_t catalog_store_insert(catalog_store_t *self,
+                                                const catalog_revision_t *revisions, size_t count,
+                                                size_t *ret_inserted);
+/* By number; by key. SOUK_ERR_NOT_FOUND. */
+SOUK_MUST_CHECK souk_err_t catalog_store_find(catalog_store_t *self, int64_t revision,
+                                              souk_arena_t *arena, catalog_revision_t *ret);
+SOUK_MUST_CHECK souk_err_t catalog_store_find_key(catalog_store_t *self, souk_str_t key,
+                                                  souk_arena_t *arena, catalog_revision_t *ret);
+
+/* Calls fn for every revision above after (0: all), in the order that the server gives. The
+ * revision is borrowed for the call; an error of fn ends the scan and is returned. An unreadable
+ * document is handed to nobody and counted in *ret_unreadable. */
+typedef souk_err_t (*catalog_scan_fn)(void *arg, const catalog_revision_t *revision);
+SOUK_MUST_CHECK souk_err_t catalog_store_scan(catalog_store_t *self, int64_t after,
+                                              catalog_scan_fn fn, void *arg,
+                                              uint64_t *ret_unreadable);
+/* The same for the revisions of one entity. */
+SOUK_MUST_CHECK souk_err_t catalog_store_history(catalog_store_t *self, souk_str_t entity_id,
+                                                 catalog_scan_fn fn, void *arg);
+
+/* The hint: 0 when there is none. */
+SOUK_MUST_CHECK souk_err_t catalog_store_head(catalog_store_t *self, int64_t *ret_revision);
+SOUK_MUST_CHECK souk_err_t catalog_store_set_head(catalog_store_t *self, int64_t revision);
+
+SOUK_MUST_CHECK souk_err_t catalog_store_remove(catalog_store_t *self, int64_t revision);
+
+#endif
