@@ -52,7 +52,9 @@ fuzz: ## fuzz for long; SECONDS_EACH=600 a target, TARGET=fuzz_http1 chooses
 
 bench-path: ## requests per second of the whole path, as a ratio to nginx
 	@deploy/local/install up bench
-	@bench/path
+	@[ -f build/release/build.ninja ] || cmake --preset release >/dev/null
+	@ninja -C build/release --quiet
+	@PYTHONDONTWRITEBYTECODE=1 $(SOUK_PYTHON) bench/path.py
 
 clean: ## stop everything, then remove builds and local data
 	@if [ -x $(SOUK_PYTHON) ]; then $(STACK) clean; fi

@@ -198,7 +198,8 @@ void {each.c}(souk_batch_t *self, {each.c}_call_t *calls, size_t calls_count);
 """)
         else:
             parts.append(f"/* {each.summary}. */\nsouk_err_t {each.c}(souk_ctx_t *ctx, const {each.c}_req_t *req, {each.c}_rep_t *ret_rep);\n")
-    parts.append(f"extern const souk_method_t {service.name}_methods[];\nextern const size_t {service.name}_methods_count;\n")
+    parts.append(f"extern const souk_method_t {service.name}_methods[];\n"
+                 f"enum {{ {service.name.upper()}_METHODS_COUNT = {len(service.methods)} }};\n")
     return guard(f"GEN_{service.name.upper()}_HANDLERS_H", "\n".join(parts))
 
 
@@ -209,8 +210,7 @@ def dispatch_c(service: Service) -> str:
 """ for each in service.methods if each.lane != "batch"]
     rows = "".join(_method_row(each) for each in service.methods)
     return (f'{NOTE}#include "gen/{service.name}_handlers.h"\n\n' + "\n".join(thunks)
-            + f"\nconst souk_method_t {service.name}_methods[] = {{\n{rows}}};\n"
-            f"const size_t {service.name}_methods_count = {len(service.methods)};\n")
+            + f"\nconst souk_method_t {service.name}_methods[] = {{\n{rows}}};\n")
 
 
 def _method_row(one: Method) -> str:

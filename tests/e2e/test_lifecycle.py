@@ -178,3 +178,15 @@ def test_down_leaves_no_process(up):
     ports = [int(value) for name, value in up.env.items() if name in PORT_SETTINGS]
     assert [port for port in ports if procs.listener(port)] == []
     assert "was not up" in up.run("down").stdout
+
+
+def test_given_database_servers_are_used(operator, servers):
+    third = Operator(operator.var.parent / "third")
+    third.env.update(DATABASE_URL=servers.database_url, MONGODB_URI=servers.mongodb_uri())
+    try:
+        third.run("up")
+        assert sorted(third.pids()) == sorted({"", *LABELS} - {"postgres", "mongo"})
+        assert not (third.var / "postgres").exists()
+    finally:
+        third.run("clean")
+    assert not third.var.exists()

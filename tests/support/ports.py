@@ -44,7 +44,7 @@ class Ports:
         folder.mkdir(mode=0o700, exist_ok=True)
         while self.blocks:
             block = self.blocks.pop()
-            lock = open(folder / str(block[0]), "w")  # noqa: SIM115  # held open: closing it gives the block back
+            lock = open(folder / str(block[0]), "w")  # held open: closing it gives the block back
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -17,10 +17,11 @@ void souk_mailbox_destroy(souk_mailbox_t **self_p, void (*free_item)(void *item)
 SOUK_MUST_CHECK souk_err_t souk_mailbox_put(souk_mailbox_t *self, void *item);
 /* Waits up to timeout_ms (-1: for ever). NULL: timed out, or closed and empty. */
 void *souk_mailbox_take(souk_mailbox_t *self, int timeout_ms);
-/* Takes up to items_max at once without waiting; returns how many. */
+/* Takes up to items_max at once without waiting; returns how many. A receiver that is woken by notify takes until it gets fewer than it
+ * asked for: what it leaves behind is not announced again. */
 size_t souk_mailbox_take_all(souk_mailbox_t *self, void **ret_items, size_t items_max);
 /* No more puts; takers get what is left, then NULL. */
 void souk_mailbox_close(souk_mailbox_t *self);
-size_t souk_mailbox_count(const souk_mailbox_t *self);
+size_t souk_mailbox_count(souk_mailbox_t *self);
 
 #endif

@@ -16,25 +16,30 @@ souk_arena_t *souk_ctx_arena(souk_ctx_t *self);
 uint32_t souk_ctx_remaining_ms(const souk_ctx_t *self);
 /* The client has gone; a long handler may stop with SOUK_ERR_CANCELLED. */
 bool souk_ctx_cancelled(const souk_ctx_t *self);
-/* What the service's start made, and what slot_start made for this slot (NULL for inline handlers). Borrowed. */
+/* What the service's start made, and what slot_start made for this slot (NULL for inline handlers).
+ * Borrowed. */
 void *souk_ctx_service(const souk_ctx_t *self);
 void *souk_ctx_slot(const souk_ctx_t *self);
 
 souk_str_t souk_ctx_request_id(const souk_ctx_t *self);
 souk_str_t souk_ctx_traceparent(const souk_ctx_t *self);
 /* Who asks: "" for anonymous. */
-souk_str_t souk_ctx_subject(const souk_ctx_t *self);
-bool souk_ctx_has_scope(const souk_ctx_t *self, const char *scope);
+souk_str_t souk_ctx_subject(souk_ctx_t *self);
+bool souk_ctx_has_scope(souk_ctx_t *self, const char *scope);
 /* Idempotency: data NULL when the request has none. */
 souk_str_t souk_ctx_key(const souk_ctx_t *self);
 souk_str_t souk_ctx_key_hash(const souk_ctx_t *self);
 
-/* Says more about an error, then returns err: `return souk_ctx_fail(ctx, SOUK_ERR_SKU_TAKEN, "SKU %.*s belongs to another product", ...)`. */
-souk_err_t souk_ctx_fail(souk_ctx_t *self, souk_err_t err, const char *format, ...) SOUK_PRINTF(3, 4);
+/* Says more about an error, then returns err: `return souk_ctx_fail(ctx, SOUK_ERR_SKU_TAKEN, "SKU
+ * %.*s belongs to another product", ...)`. */
+souk_err_t souk_ctx_fail(souk_ctx_t *self, souk_err_t err, const char *format, ...)
+    SOUK_PRINTF(3, 4);
 /* Adds a bad field (JSON pointer) and returns SOUK_ERR_VALIDATION. */
-souk_err_t souk_ctx_fail_field(souk_ctx_t *self, const char *pointer, const char *format, ...) SOUK_PRINTF(3, 4);
+souk_err_t souk_ctx_fail_field(souk_ctx_t *self, const char *pointer, const char *format, ...)
+    SOUK_PRINTF(3, 4);
 void souk_ctx_retry_after_ms(souk_ctx_t *self, uint32_t retry_after_ms);
-/* The reply was encoded before: one msgpack map, copied at once (cap: the method's reply_bytes_max). The reply struct is then ignored. */
+/* The reply was encoded before: one msgpack map, copied at once (cap: the method's
+ * reply_bytes_max). The reply struct is then ignored. */
 void souk_ctx_reply_encoded(souk_ctx_t *self, souk_str_t reply);
 /* The reply was stored earlier under the same key. */
 void souk_ctx_mark_replayed(souk_ctx_t *self);
