@@ -31,6 +31,10 @@ DURATION_S = int(os.environ.get("DURATION_S", "3"))
 CONNECTIONS = 64
 AIM_FIXED, AIM_PRODUCT = 0.45, 0.35
 PRODUCTS = 500
+SETTINGS = {
+    "SOUK_GATEWAY_RATE_PER_ADDRESS": "0",
+    "SOUK_GATEWAY_ACCESS_LOG_SAMPLE": "0",
+}  # as nginx is set here
 TICKS_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -171,7 +175,7 @@ def report(runs, body_bytes, aims):
 
 
 def main():
-    with Servers() as servers, Stack(servers, catalog=1, diag=1) as stack:
+    with Servers() as servers, Stack(servers, catalog=1, diag=1, env=SETTINGS) as stack:
         fill(stack)
         aims = {name: aim for name, _, aim in scenarios(stack)}
         runs, body_bytes = measure(stack)

@@ -131,6 +131,7 @@ def worker_spec(name, settings, admin_variable, mongodb_uri):
         settings,
         admin_variable,
         env={
+            "SOUK_SNAPSHOT_DIRECTORY": str(settings.var / "snapshots"),
             **settings.chosen_for("worker"),
             "SOUK_WORKER_SERVICES": name,
             "SOUK_MONGODB_URI": mongodb_uri,
