@@ -114,7 +114,8 @@ typedef struct {
 } souk_envelope_t;
 
 /* Parses the next envelope of a frame and checks it against docs/protocol.md (lengths, ranges, names), READY and CREDIT included.
- * SOUK_ERR_MALFORMED: the rest of the frame is lost. SOUK_ERR_UNSUPPORTED: well-formed, but of an unknown type or version: skipped, the
+ * SOUK_ERR_MALFORMED: the rest of the frame is lost (the cursor
+ * stands at its end, ret->type is 0). SOUK_ERR_UNSUPPORTED: well-formed, but of an unknown type or version: skipped, the
  * cursor stands behind it. For a REQ whose head (to corr) is sound but the rest is not, ret->type is REQ and ret->as.req.corr is set even on
  * SOUK_ERR_MALFORMED, so that it can be answered. */
 SOUK_MUST_CHECK souk_err_t souk_envelope_read(souk_mp_cursor_t *frame, souk_envelope_t *ret);
@@ -122,7 +123,7 @@ SOUK_MUST_CHECK souk_err_t souk_envelope_read(souk_mp_cursor_t *frame, souk_enve
 /* Iterators over READY and CREDIT, checked before: false at the end. READY gives one (service, method, lane) a call. */
 typedef struct {
     souk_mp_cursor_t at;
-    uint32_t services_left, methods_left;
+    uint32_t services_left, methods_left, row_more;
     souk_str_t service;
 } souk_ready_iter_t;
 void souk_ready_iter_init(souk_ready_iter_t *self, const souk_envelope_t *envelope);
