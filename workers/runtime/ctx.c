@@ -361,6 +361,7 @@ bool souk_ctx_has_scope(souk_ctx_t *self, const char *scope) {
 }
 
 /* Prints as vsnprintf does, but does not cut inside a UTF-8 sequence. Returns the length. */
+SOUK_PRINTF(3, 0)
 static size_t s_print(char *text, size_t text_bytes, const char *format, va_list args) {
     int length = vsnprintf(text, text_bytes, format, args);
     if (length < 0) {
