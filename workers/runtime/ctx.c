@@ -353,7 +353,8 @@ bool souk_ctx_has_scope(souk_ctx_t *self, const char *scope) {
     souk_str_t wanted = souk_str_of(scope);
     for (uint32_t i = 0; i < self->scopes_count; i++) {
         souk_str_t has;
-        if (souk_mp_read_str(&cursor, &has) == SOUK_OK && souk_str_equal(has, wanted)) {
+        if (souk_mp_read_str(&cursor, &has) == SOUK_OK &&
+            (souk_str_equal(has, wanted) || souk_str_equal(has, SOUK_STR("*")))) {
             return true;
         }
     }

@@ -198,7 +198,7 @@ void souk_worker_serve(souk_worker_t *self) {
     self->inline_left_us = self->config->inline_budget_us;
     s_run_deferred(self);
     if (self->deferred.count > 0) {
-        souk_loop_mark(self->loop); /* the next turn goes on */
+        souk_loop_mark_turn(self->loop, self); /* the next turn goes on */
     }
     for (size_t i = 0; i < self->seats_count && self->waiting.count > 0; i++) {
         if (s_is_idle(&self->seats[i])) {

@@ -101,7 +101,7 @@ static void s_on_wake(void *arg) {
     souk_worker_collect(self);
     souk_worker_review(self);
     s_drain(self);
-    souk_loop_mark(self->loop); /* idle slots get jobs at the end of this turn */
+    souk_loop_mark_turn(self->loop, self); /* idle slots get jobs at the end of this turn */
 }
 
 static void s_notify(void *arg) {
@@ -329,7 +329,9 @@ static souk_err_t s_start(souk_worker_t *self, const souk_service_t *const *serv
         return SOUK_ERR_VALIDATION;
     }
     souk_turn_t turn = {.fd = -1, .drain = s_on_turn, .flush = s_on_flush, .arg = self};
-    return souk_loop_join(self->loop, &turn);
+    SOUK_TRY(souk_loop_join(self->loop, &turn));
+    self->joined = true;
+    return SOUK_OK;
 }
 
 souk_err_t souk_worker_new(souk_loop_t *loop, const souk_worker_config_t *config,
@@ -371,7 +373,9 @@ void souk_worker_destroy(souk_worker_t **self_p) {
     }
     souk_assert(self->busy == 0);
     souk_loop_on_wake(self->loop, NULL, NULL);
-    souk_loop_leave(self->loop, self);
+    if (self->joined) {
+        souk_loop_leave(self->loop, self);
+    }
     for (size_t i = 0; i < self->seats_count; i++) {
         souk_slot_destroy(&self->seats[i].slot);
     }

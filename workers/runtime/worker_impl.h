@@ -49,6 +49,7 @@ struct souk_worker {
     souk_loop_t *loop;
     souk_worker_phase_t phase;
     atomic_bool drain_asked;
+    bool joined; /* takes part in the loop's turns */
     int64_t drain_until_us;
 
     souk_served_t served[SOUK_SERVED_MAX];

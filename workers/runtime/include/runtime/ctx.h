@@ -25,6 +25,7 @@ souk_str_t souk_ctx_request_id(const souk_ctx_t *self);
 souk_str_t souk_ctx_traceparent(const souk_ctx_t *self);
 /* Who asks: "" for anonymous. */
 souk_str_t souk_ctx_subject(souk_ctx_t *self);
+/* "*" among the caller's scopes stands for all. */
 bool souk_ctx_has_scope(souk_ctx_t *self, const char *scope);
 /* Idempotency: data NULL when the request has none. */
 souk_str_t souk_ctx_key(const souk_ctx_t *self);
