@@ -9,7 +9,7 @@ from typing import Any
 
 from .loader import Map, Problem, Seq
 
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+_KINDS: dict[str, tuple[Any, str]] = {
     "text": ((str,), "text; quote it"),
     "int": ((int,), "a whole number"),
     "number": ((int, float), "a number"),
@@ -84,11 +84,19 @@ class Checker:
         value = node[key]
         for each in value if rule.kind == "texts" else [value]:
             if rule.values and each not in rule.values:
-                self.add(node, key, f"{key} of {what} is {each}", f"take one of {', '.join(rule.values)}")
+                self.add(
+                    node, key, f"{key} of {what} is {each}", f"take one of {', '.join(rule.values)}"
+                )
             elif rule.pattern and isinstance(each, str) and not re.fullmatch(rule.pattern, each):
-                self.add(node, key, f"{key} of {what} is {each!r}", f"it has to match {rule.pattern}")
+                self.add(
+                    node, key, f"{key} of {what} is {each!r}", f"it has to match {rule.pattern}"
+                )
         if isinstance(value, int) and not isinstance(value, bool):
             if rule.low is not None and value < rule.low:
-                self.add(node, key, f"{key} of {what} is {value}", f"it has to be at least {rule.low}")
+                self.add(
+                    node, key, f"{key} of {what} is {value}", f"it has to be at least {rule.low}"
+                )
             if rule.high is not None and value > rule.high:
-                self.add(node, key, f"{key} of {what} is {value}", f"it has to be at most {rule.high}")
+                self.add(
+                    node, key, f"{key} of {what} is {value}", f"it has to be at most {rule.high}"
+                )

@@ -27,6 +27,11 @@ def c_str(text: str | None) -> str:
     return '"' + "".join(out) + '"'
 
 
+def c_comment(text: str) -> str:
+    """Text that stands in a comment."""
+    return text.replace("*/", "* /").replace("/*", "/ *").replace("\n", " ")
+
+
 def guard(name: str, body: str) -> str:
     return f"{NOTE}#ifndef {name}\n#define {name}\n\n{body}\n#endif\n"
 
@@ -36,8 +41,13 @@ def c_bool(value: Any) -> str:
 
 
 def err_h(project: Project) -> str:
-    rows = "".join(f"    {each.enum} = {each.number}, /* {each.status}: {each.title} */\n" for each in project.errors)
-    return guard("SOUK_ERR_H", f"""#include <stdbool.h>
+    rows = "".join(
+        f"    {each.enum} = {each.number}, /* {each.status}: {c_comment(each.title)} */\n"
+        for each in project.errors
+    )
+    return guard(
+        "SOUK_ERR_H",
+        f"""#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,14 +66,16 @@ typedef struct {{
 const souk_err_info_t *souk_err_info(souk_err_t err);
 /* The error with that code; SOUK_OK when there is none. */
 souk_err_t souk_err_of_code(const char *code, size_t size);
-""")
+""",
+    )
 
 
 def err_c(project: Project) -> str:
     rows = "".join(
         f"    {{{each.enum}, {len(each.code)}, {{{c_str(each.code)}, {c_str(each.title)}, {each.status}, "
         f"{c_bool(each.retry)}, {c_bool(each.public)}}}}},\n"
-        for each in sorted(project.errors, key=lambda each: each.number))
+        for each in sorted(project.errors, key=lambda each: each.number)
+    )
     return f"""{NOTE}#include "souk/err.h"
 
 #include <string.h>
@@ -114,7 +126,9 @@ souk_err_t souk_err_of_code(const char *code, size_t size) {{
 
 def _names(symbol: str, values: list[str]) -> str:
     """A table of names."""
-    return f"static const char *const {symbol}[] = {{{', '.join(c_str(each) for each in values)}}};\n"
+    return (
+        f"static const char *const {symbol}[] = {{{', '.join(c_str(each) for each in values)}}};\n"
+    )
 
 
 CONFIGURED = ("gateway", "broker", "worker", "soukctl")
@@ -123,17 +137,27 @@ _MEMBERS = {"str": "const char *", "int": "int64_t ", "bool": "bool ", "enum": "
 
 def config_h(project: Project) -> str:
     parts = ['#include "souk/config.h"\n']
-    enums = [each for each in project.settings if each.kind == "enum" and set(each.process) != {"local"}]
+    enums = [
+        each for each in project.settings if each.kind == "enum" and set(each.process) != {"local"}
+    ]
     for each in enums:
         prefix = f"SOUK_CONFIG_{each.member.upper()}"
-        parts.append("enum {\n" + "".join(f"    {prefix}_{value.upper().replace('-', '_')},\n" for value in each.values) + "};\n")
+        parts.append(
+            "enum {\n"
+            + "".join(f"    {prefix}_{value.upper().replace('-', '_')},\n" for value in each.values)
+            + "};\n"
+        )
     for process in CONFIGURED:
         rows = [each for each in project.settings if process in each.process]
-        parts.append(f"typedef struct souk_{process}_config {{\n"
-                     + "".join(f"    {_MEMBERS[each.kind]}{each.member}; /* {each.env} */\n" for each in rows)
-                     + f"}} souk_{process}_config_t;\n"
-                     f"extern const souk_config_row_t souk_{process}_config_rows[];\n"
-                     f"extern const size_t souk_{process}_config_rows_count;\n")
+        parts.append(
+            f"typedef struct souk_{process}_config {{\n"
+            + "".join(
+                f"    {_MEMBERS[each.kind]}{each.member}; /* {each.env} */\n" for each in rows
+            )
+            + f"}} souk_{process}_config_t;\n"
+            f"extern const souk_config_row_t souk_{process}_config_rows[];\n"
+            f"extern const size_t souk_{process}_config_rows_count;\n"
+        )
     return guard("GEN_CONFIG_H", "\n".join(parts))
 
 
@@ -144,24 +168,38 @@ def config_c(project: Project) -> str:
             parts.append(_names(f"s_{each.env.lower()}_names", each.values))
     for process in CONFIGURED:
         rows = [each for each in project.settings if process in each.process]
-        parts.append(f"const souk_config_row_t souk_{process}_config_rows[] = {{\n"
-                     + "".join(_config_row(each, process) for each in rows) + "};\n"
-                     f"const size_t souk_{process}_config_rows_count = {len(rows)};\n")
+        parts.append(
+            f"const souk_config_row_t souk_{process}_config_rows[] = {{\n"
+            + "".join(_config_row(each, process) for each in rows)
+            + "};\n"
+            f"const size_t souk_{process}_config_rows_count = {len(rows)};\n"
+        )
     return "\n".join(parts)
 
 
 def _config_row(one: Setting, process: str) -> str:
-    names = f", .enum_names = s_{one.env.lower()}_names, .enum_count = {len(one.values)}" if one.values else ""
+    names = (
+        f", .enum_names = s_{one.env.lower()}_names, .enum_count = {len(one.values)}"
+        if one.values
+        else ""
+    )
     bounds = f", .min = {one.min}, .max = {one.max}" if one.kind in ("str", "int") else ""
-    return (f"    {{.env = {c_str(one.env)}, .flag = {c_str('--' + one.flag if one.flag else None)}, "
-            f".kind = SOUK_CONFIG_{one.kind.upper()}, .default_text = {c_str(one.default_text)}{names}{bounds}, "
-            f".offset = offsetof(souk_{process}_config_t, {one.member}), .secret = {c_bool(one.secret)}, "
-            f".unit = {c_str(one.unit)}, .description = {c_str(one.description)}}},\n")
+    return (
+        f"    {{.env = {c_str(one.env)}, .flag = {c_str('--' + one.flag if one.flag else None)}, "
+        f".kind = SOUK_CONFIG_{one.kind.upper()}, .default_text = {c_str(one.default_text)}{names}{bounds}, "
+        f".offset = offsetof(souk_{process}_config_t, {one.member}), .secret = {c_bool(one.secret)}, "
+        f".unit = {c_str(one.unit)}, .description = {c_str(one.description)}}},\n"
+    )
 
 
 def metrics_h(project: Project) -> str:
-    rows = "".join(f"    {each.enum}, /* {each.kind} {each.name}{{{', '.join(each.labels)}}} */\n" for each in project.metrics)
-    return guard("GEN_METRICS_H", f"""#include "souk/metrics.h"
+    rows = "".join(
+        f"    {each.enum}, /* {each.kind} {each.name}{{{', '.join(each.labels)}}} */\n"
+        for each in project.metrics
+    )
+    return guard(
+        "GEN_METRICS_H",
+        f"""#include "souk/metrics.h"
 
 /* Indexes of souk_metric_decls. */
 enum {{
@@ -170,7 +208,8 @@ enum {{
 
 extern const souk_metric_decl_t souk_metric_decls[];
 extern const size_t souk_metric_decls_count;
-""")
+""",
+    )
 
 
 def metrics_c(project: Project) -> str:
@@ -186,15 +225,24 @@ def metrics_c(project: Project) -> str:
             key = tuple(each.bounds_us)
             if key not in bounds:
                 bounds[key] = f"s_bounds_{len(bounds)}"
-                parts.append(f"static const int64_t {bounds[key]}[] = {{{', '.join(map(str, key))}}};\n")
+                parts.append(
+                    f"static const int64_t {bounds[key]}[] = {{{', '.join(map(str, key))}}};\n"
+                )
             row += f", .bounds_us = {bounds[key]}, .bounds_count = {len(key)}"
         rows.append(f"    [{each.enum}] = {{{row}}},\n")
-    parts.append(f"const souk_metric_decl_t souk_metric_decls[] = {{\n{''.join(rows)}}};\n"
-                 "const size_t souk_metric_decls_count = SOUK_METRICS_COUNT;\n")
+    parts.append(
+        f"const souk_metric_decl_t souk_metric_decls[] = {{\n{''.join(rows)}}};\n"
+        "const size_t souk_metric_decls_count = SOUK_METRICS_COUNT;\n"
+    )
     return "\n".join(parts)
 
 
 def files(project: Project) -> dict[str, str]:
-    return {"include/souk/err.h": err_h(project), "src/err.c": err_c(project),
-            "include/gen/config.h": config_h(project), "src/config.c": config_c(project),
-            "include/gen/metrics.h": metrics_h(project), "src/metrics.c": metrics_c(project)}
+    return {
+        "include/souk/err.h": err_h(project),
+        "src/err.c": err_c(project),
+        "include/gen/config.h": config_h(project),
+        "src/config.c": config_c(project),
+        "include/gen/metrics.h": metrics_h(project),
+        "src/metrics.c": metrics_c(project),
+    }

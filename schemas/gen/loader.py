@@ -59,7 +59,7 @@ class _Reader:
         raise Problem([f"{self.file}:{mark.line + 1}: {what}"])
 
     def next(self) -> Any:
-        event = next(self.events)
+        event: Any = next(self.events)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             self.fail(event.start_mark, "anchors and aliases are not allowed; write the value out")
         if getattr(event, "tag", None):
@@ -94,7 +94,10 @@ class _Reader:
             if not isinstance(key, str):
                 self.fail(event.start_mark, "a key has to be text; quote it")
             if key in ret:
-                self.fail(event.start_mark, f"the key {key} stands twice; remove one (the first is on line {ret.lines[key]})")
+                self.fail(
+                    event.start_mark,
+                    f"the key {key} stands twice; remove one (the first is on line {ret.lines[key]})",
+                )
             ret.lines[key] = event.start_mark.line + 1
             ret[key] = self.value(self.next())
         return ret
@@ -111,7 +114,7 @@ class _Reader:
         if event.style not in (None, ""):  # quoted or a block
             return text
         if text == "":
-            self.fail(event.start_mark, "a value is missing; write it, or null, or \"\"")
+            self.fail(event.start_mark, 'a value is missing; write it, or null, or ""')
         if text in ("null", "true", "false"):
             return {"null": None, "true": True, "false": False}[text]
         if _INT.fullmatch(text):
@@ -119,7 +122,10 @@ class _Reader:
         if _FLOAT.fullmatch(text):
             return float(text)
         if _TRAP.fullmatch(text):
-            self.fail(event.start_mark, f"{text} means different things to different YAML readers; quote it, or write a plain number, true, false or null")
+            self.fail(
+                event.start_mark,
+                f"{text} means different things to different YAML readers; quote it, or write a plain number, true, false or null",
+            )
         return text
 
 

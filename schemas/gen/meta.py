@@ -11,7 +11,7 @@ from .meta_method import Services
 from .meta_service import Types
 from .model import Project
 
-_ROWS = ("errors.yaml", "config.yaml", "metrics.yaml", "types.yaml")
+_ROWS = ("errors.yaml", "config.yaml", "metrics.yaml", "types.yaml", "lock_waivers.yaml")
 
 
 def read(folder: Path) -> Project:
@@ -32,6 +32,8 @@ def read(folder: Path) -> Project:
     services.calls(project.services)
     for one in project.types:
         if id(one) not in types.used:
-            check.add(root["types"], one.name, f"the type {one.name} is never used", "use it or remove it")
+            check.add(
+                root["types"], one.name, f"the type {one.name} is never used", "use it or remove it"
+            )
     check.finish()
     return project

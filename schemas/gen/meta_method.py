@@ -10,11 +10,15 @@ from .meta_service import ENVELOPE_BYTES_MAX, NAME, Types
 from .model import Binding, Error, Method, Service, Type
 
 _SERVICE = {
-    "service": Key("text", True, pattern=NAME), "description": Key("text", True), "types": Key("map"),
+    "service": Key("text", True, pattern=NAME),
+    "description": Key("text", True),
+    "types": Key("map"),
     "methods": Key("map", True),
 }
 _METHOD = {
-    "summary": Key("text", True), "description": Key("text"), "http": Key("seq"),
+    "summary": Key("text", True),
+    "description": Key("text"),
+    "http": Key("seq"),
     "class": Key("text", True, values=("read", "keyed", "unkeyed", "external")),
     "key": Key("text", True, values=("required", "optional", "none")),
     "priority": Key("text", True, values=("checkout", "account", "browse", "batch")),
@@ -25,20 +29,30 @@ _METHOD = {
     "reply_bytes_max": Key("int", True, low=1, high=ENVELOPE_BYTES_MAX),
     "memory_bytes_max": Key("int", True, low=4096, high=268435456),
     "body_fields_min": Key("int", low=1, high=64),
-    "request": Key("map", True), "reply": Key("map"), "reply_type": Key("text"),
-    "success": Key("map", True), "errors": Key("texts", True), "calls": Key("texts", pattern=rf"{NAME}\.{NAME}"),
+    "request": Key("map", True),
+    "reply": Key("map"),
+    "reply_type": Key("text"),
+    "success": Key("map", True),
+    "errors": Key("texts", True),
+    "calls": Key("texts", pattern=rf"{NAME}\.{NAME}"),
 }
 _BINDING = {
     "verb": Key("text", True, values=("GET", "POST", "PUT", "PATCH", "DELETE")),
     "path": Key("text", True, pattern=r"/v1(/([a-z0-9][a-z0-9-]*|\{[a-z][a-z0-9_]*\})){1,8}"),
 }
 _SUCCESS = {
-    "status": Key("int", True), "etag": Key("text"), "location": Key("text", pattern=r"/v1/[a-z0-9/{}_-]+"),
+    "status": Key("int", True),
+    "etag": Key("text"),
+    "location": Key("text", pattern=r"/v1/[a-z0-9/{}_-]+"),
     "next": Key("text"),
 }
 _AUTH = {"scope": Key("text", True, pattern="[a-z]+:[a-z]+")}
-_KEY_OF_CLASS = {"read": ("none",), "keyed": ("required", "optional"), "unkeyed": ("none",),
-                 "external": ("required", "optional", "none")}
+_KEY_OF_CLASS = {
+    "read": ("none",),
+    "keyed": ("required", "optional"),
+    "unkeyed": ("none",),
+    "external": ("required", "optional", "none"),
+}
 
 
 class Services:
@@ -54,7 +68,12 @@ class Services:
             return None
         name = root["service"]
         if name != stem or name in ("souk", "types"):
-            check.add(root, "service", f"the service {name} stands in {root.file}", f"name the file {name}.yaml")
+            check.add(
+                root,
+                "service",
+                f"the service {name} stands in {root.file}",
+                f"name the file {name}.yaml",
+            )
         own = self.types.read(root, name)
         service = Service(name, root["description"], list(own.values()), [])
         for key, node in root["methods"].items():
@@ -65,17 +84,28 @@ class Services:
                 check.add(root["methods"], key, f"{said} is no mapping", "write its keys")
             elif check.shape(node, _METHOD, said) and (one := self.method(node, name, key, own)):
                 service.methods.append(one)
-        for one in own.values():
-            if id(one) not in self.types.used:
-                check.add(root["types"], one.name, f"the type {one.name} is never used", "use it or remove it")
+        for each in own.values():
+            if id(each) not in self.types.used:
+                check.add(
+                    root["types"],
+                    each.name,
+                    f"the type {each.name} is never used",
+                    "use it or remove it",
+                )
         return service
 
     def method(self, node: Map, service: str, name: str, own: dict[str, Type]) -> Method | None:
         check, types, said = self.check, self.types, f"method {name}"
         before = len(check.problems)
         scope = {**types.shared, **own}
-        request = Type(f"{name}_req", service, f"{service}_{name}_req", node["summary"],
-                       types.fields(node["request"], scope, said, "request"), node.get("body_fields_min", 0))
+        request = Type(
+            f"{name}_req",
+            service,
+            f"{service}_{name}_req",
+            node["summary"],
+            types.fields(node["request"], scope, said, "request"),
+            node.get("body_fields_min", 0),
+        )
         types.nodes[id(request)] = (node["request"], node)
         if ("reply" in node) == ("reply_type" in node):
             check.add(node, None, f"{said} has reply and reply_type, or neither", "keep one")
@@ -83,25 +113,64 @@ class Services:
         if "reply_type" in node:
             reply = scope.get(node["reply_type"])
             if not reply:
-                check.add(node, "reply_type", f"{said} replies the unknown type {node['reply_type']}", "declare it")
+                check.add(
+                    node,
+                    "reply_type",
+                    f"{said} replies the unknown type {node['reply_type']}",
+                    "declare it",
+                )
                 return None
             types.used.add(id(reply))
         else:
-            reply = Type(f"{name}_rep", service, f"{service}_{name}_rep", node["summary"],
-                         types.fields(node["reply"], scope, said, "reply"))
+            reply = Type(
+                f"{name}_rep",
+                service,
+                f"{service}_{name}_rep",
+                node["summary"],
+                types.fields(node["reply"], scope, said, "reply"),
+            )
         shapes = [(node["success"], _SUCCESS, f"success of {said}")]
-        shapes += [(node["auth"], _AUTH, f"auth of {said}")] if isinstance(node["auth"], Map) else []
-        shapes += [(each, _BINDING, f"a binding of {said}") for each in node.get("http", []) if isinstance(each, Map)]
+        shapes += (
+            [(node["auth"], _AUTH, f"auth of {said}")] if isinstance(node["auth"], Map) else []
+        )
+        shapes += [
+            (each, _BINDING, f"a binding of {said}")
+            for each in node.get("http", [])
+            if isinstance(each, Map)
+        ]
         if not all([check.shape(*each) for each in shapes]):
             return None
         success, auth = node["success"], node["auth"]
-        http = [Binding(each["verb"], each["path"]) for each in node.get("http", []) if isinstance(each, Map)]
+        http = [
+            Binding(each["verb"], each["path"])
+            for each in node.get("http", [])
+            if isinstance(each, Map)
+        ]
         one = Method(
-            service, name, node["summary"], node.get("description"), http, node["class"], node["key"], node["priority"],
-            auth["scope"] if isinstance(auth, Map) else None, node["timeout_ms"], node["lane"],
-            node["request_bytes_max"], node["reply_bytes_max"], node["memory_bytes_max"], request, reply,
-            "reply_type" in node, success["status"], success.get("etag"), success.get("location"), success.get("next"),
-            list(node["errors"]), list(node.get("calls", [])))
+            service,
+            name,
+            node["summary"],
+            node.get("description"),
+            http,
+            node["class"],
+            node["key"],
+            node["priority"],
+            auth["scope"] if isinstance(auth, Map) else None,
+            node["timeout_ms"],
+            node["lane"],
+            node["request_bytes_max"],
+            node["reply_bytes_max"],
+            node["memory_bytes_max"],
+            request,
+            reply,
+            "reply_type" in node,
+            success["status"],
+            success.get("etag"),
+            success.get("location"),
+            success.get("next"),
+            list(node["errors"]),
+            list(node.get("calls", [])),
+        )
         self.nodes[f"{service}.{name}"] = node
         if auth != "none" and not isinstance(auth, Map):
             check.add(node, "auth", f"auth of {said} is {auth}", 'write none or {scope: "..."}')
@@ -115,65 +184,165 @@ class Services:
         """Class, key, lane, sizes, errors."""
         check = self.check
         if one.key not in _KEY_OF_CLASS[one.cls]:
-            check.add(node, "key", f"{said} is of class {one.cls} with key: {one.key}", f"{one.cls} allows {', '.join(_KEY_OF_CLASS[one.cls])}")
+            check.add(
+                node,
+                "key",
+                f"{said} is of class {one.cls} with key: {one.key}",
+                f"{one.cls} allows {', '.join(_KEY_OF_CLASS[one.cls])}",
+            )
         if one.lane == "inline" and one.calls:
-            check.add(node, "calls", f"{said} is inline and calls", "inline handlers cannot wait: use lane: slot")
+            check.add(
+                node,
+                "calls",
+                f"{said} is inline and calls",
+                "inline handlers cannot wait: use lane: slot",
+            )
         if one.memory_bytes_max < one.request_bytes_max:
-            check.add(node, "memory_bytes_max", f"{said} has less memory than a request may be long", "raise it above request_bytes_max")
+            check.add(
+                node,
+                "memory_bytes_max",
+                f"{said} has less memory than a request may be long",
+                "raise it above request_bytes_max",
+            )
         body = one.request.of_source("body")
         if bool(body) != bool(one.request_bytes_max) and one.http:
-            check.add(node, "request_bytes_max", f"{said} has {len(body)} body fields and request_bytes_max {one.request_bytes_max}",
-                      "0 without body fields, above 0 with them")
+            check.add(
+                node,
+                "request_bytes_max",
+                f"{said} has {len(body)} body fields and request_bytes_max {one.request_bytes_max}",
+                "0 without body fields, above 0 with them",
+            )
         if one.request.body_fields_min > len(body):
-            check.add(node, "body_fields_min", f"{said} has {len(body)} body fields", "lower body_fields_min")
+            check.add(
+                node,
+                "body_fields_min",
+                f"{said} has {len(body)} body fields",
+                "lower body_fields_min",
+            )
         known = [(each, node, "errors") for each in one.errors]
         known += [(each.missing, node["request"], each.name) for each in one.request.fields]
         for code, at, key in known:
             if code not in self.errors:
-                check.add(at, key, f"{said} names the unknown error {code}", "add it to errors.yaml or mend the name")
+                check.add(
+                    at,
+                    key,
+                    f"{said} names the unknown error {code}",
+                    "add it to errors.yaml or mend the name",
+                )
             elif not self.errors[code].public:
-                check.add(at, key, f"{said} names the error {code}, which is not public", "take a public one")
+                check.add(
+                    at,
+                    key,
+                    f"{said} names the error {code}, which is not public",
+                    "take a public one",
+                )
 
     def success(self, node: Map, one: Method, said: str) -> None:
         check, fields = self.check, {each.name: each for each in one.reply.fields}
         if one.status not in (200, 201, 202, 204):
-            check.add(node, "status", f"{said} succeeds with {one.status}", "take 200, 201, 202 or 204")
+            check.add(
+                node, "status", f"{said} succeeds with {one.status}", "take 200, 201, 202 or 204"
+            )
         if (one.status == 204) != (not fields) and one.http:
-            check.add(node, "status", f"{said} answers {one.status} with {len(fields)} fields", "204 is for an empty reply, and only there")
+            check.add(
+                node,
+                "status",
+                f"{said} answers {one.status} with {len(fields)} fields",
+                "204 is for an empty reply, and only there",
+            )
         if (one.status == 201) != bool(one.location):
-            check.add(node, "status", f"{said}: 201 and location belong together", "say where the new resource is")
-        if one.etag and not (one.etag in fields and fields[one.etag].kind in ("str", "int") and fields[one.etag].required):
-            check.add(node, "etag", f"{said} has the ETag {one.etag}", "name a required str or int of the reply")
+            check.add(
+                node,
+                "status",
+                f"{said}: 201 and location belong together",
+                "say where the new resource is",
+            )
+        if one.etag and not (
+            one.etag in fields
+            and fields[one.etag].kind in ("str", "int")
+            and fields[one.etag].required
+        ):
+            check.add(
+                node,
+                "etag",
+                f"{said} has the ETag {one.etag}",
+                "name a required str or int of the reply",
+            )
         for name in re.findall(r"\{(\w*)\}", one.location or ""):
-            if not (name in fields and fields[name].kind in ("str", "int") and fields[name].required):
-                check.add(node, "location", f"{said} has {{{name}}} in its location", "name a required str or int of the reply")
+            if not (
+                name in fields and fields[name].kind in ("str", "int") and fields[name].required
+            ):
+                check.add(
+                    node,
+                    "location",
+                    f"{said} has {{{name}}} in its location",
+                    "name a required str or int of the reply",
+                )
         if one.next:
             first, _, rest = one.next.partition(".")
             at = fields.get(first)
             inner = {each.name: each for each in at.type.fields} if rest and at and at.type else {}
             found = inner.get(rest) if rest else at
             if not found or found.kind != "str":
-                check.add(node, "next", f"{said} has next: {one.next}", "name a str of the reply, or of a type in it")
-            if not any(each.source == "query" and each.name == "cursor" for each in one.request.fields):
-                check.add(node, "next", f"{said} has next but no query parameter cursor", "add it: the next page's link carries it")
+                check.add(
+                    node,
+                    "next",
+                    f"{said} has next: {one.next}",
+                    "name a str of the reply, or of a type in it",
+                )
+            if not any(
+                each.source == "query" and each.name == "cursor" for each in one.request.fields
+            ):
+                check.add(
+                    node,
+                    "next",
+                    f"{said} has next but no query parameter cursor",
+                    "add it: the next page's link carries it",
+                )
 
     def bindings(self, node: Map, one: Method, said: str) -> None:
         check, body = self.check, one.request.of_source("body")
         seq = node.get("http", Seq(node.file, node.line))
         if not all(isinstance(each, Map) for each in seq):
-            check.add(node, "http", f"{said} has a binding that is no mapping", "write {verb: GET, path: ...}")
+            check.add(
+                node,
+                "http",
+                f"{said} has a binding that is no mapping",
+                "write {verb: GET, path: ...}",
+            )
         if not one.http and one.request.of_source("path", "query", "header"):
-            check.add(node, "request", f"{said} has no HTTP binding but fields from path, query or header", "remove from:")
+            check.add(
+                node,
+                "request",
+                f"{said} has no HTTP binding but fields from path, query or header",
+                "remove from:",
+            )
         fields = sorted(each.name for each in one.request.of_source("path"))
         for at, each in zip([row for row in seq if isinstance(row, Map)], one.http, strict=True):
             params = re.findall(r"\{(\w+)\}", each.path)
             if sorted(params) != fields:
-                check.add(at, "path", f"{each.path} has the parameters {params or 'none'}, the fields from: path are {fields or 'none'}",
-                          "make them the same")
+                check.add(
+                    at,
+                    "path",
+                    f"{each.path} has the parameters {params or 'none'}, the fields from: path are {fields or 'none'}",
+                    "make them the same",
+                )
             if each.verb in ("GET", "DELETE") and body:
-                check.add(at, "verb", f"{each.verb} of {said} has the body field {body[0].name}", "take it from the query, or use POST")
-            if (each.verb == "GET" and one.cls != "read") or (one.cls == "read" and each.verb not in ("GET", "POST")):
-                check.add(at, "verb", f"{each.verb} is bound to {said} of class {one.cls}", "GET reads, and only GET or POST may")
+                check.add(
+                    at,
+                    "verb",
+                    f"{each.verb} of {said} has the body field {body[0].name}",
+                    "take it from the query, or use POST",
+                )
+            if (each.verb == "GET" and one.cls != "read") or (
+                one.cls == "read" and each.verb not in ("GET", "POST")
+            ):
+                check.add(
+                    at,
+                    "verb",
+                    f"{each.verb} is bound to {said} of class {one.cls}",
+                    "GET reads, and only GET or POST may",
+                )
             for other, method, _ in self.routes:
                 self.conflict(at, each, other, method)
             self.routes.append((each, one, at))
@@ -184,13 +353,34 @@ class Services:
         if len(a) != len(b):
             return
         pairs = [(x.startswith("{"), y.startswith("{")) for x, y in zip(a, b, strict=True)]
-        if any(x != y for (x, y), p in zip(zip(a, b, strict=True), pairs, strict=True) if p == (False, False)):
+        if any(
+            x != y
+            for (x, y), p in zip(zip(a, b, strict=True), pairs, strict=True)
+            if p == (False, False)
+        ):
             return
         if all(x == y for x, y in pairs):
-            if new.verb == old.verb:
-                self.check.add(at, "path", f"{new.verb} {new.path} is bound to {method.service}.{method.name} too", "change one")
+            if new.path != old.path:
+                self.check.add(
+                    at,
+                    "path",
+                    f"{new.path} and {old.path} differ only in a parameter's name",
+                    "name it the same",
+                )
+            elif new.verb == old.verb:
+                self.check.add(
+                    at,
+                    "path",
+                    f"{new.verb} {new.path} is bound to {method.service}.{method.name} too",
+                    "change one",
+                )
         elif (True, False) in pairs and (False, True) in pairs:
-            self.check.add(at, "path", f"{new.path} and {old.path} match the same requests", "change one, so that one is the more literal everywhere")
+            self.check.add(
+                at,
+                "path",
+                f"{new.path} and {old.path} match the same requests",
+                "change one, so that one is the more literal everywhere",
+            )
 
     def calls(self, services: list[Service]) -> None:
         """Every called method exists, and no service calls itself, be it through others: slots would wait for each other."""
@@ -199,12 +389,21 @@ class Services:
             for call in one.calls:
                 node = self.nodes[f"{one.service}.{one.name}"]
                 if call not in self.nodes:
-                    self.check.add(node, "calls", f"method {one.name} calls the unknown {call}", "mend the name")
+                    self.check.add(
+                        node,
+                        "calls",
+                        f"method {one.name} calls the unknown {call}",
+                        "mend the name",
+                    )
                     continue
                 graph.setdefault(one.service, set()).add(call.split(".")[0])
                 if path := _path(graph, call.split(".")[0], one.service):
-                    self.check.add(node, "calls", f"the services {' -> '.join([one.service, *path])} call in a circle",
-                                   "slots would wait for each other: use an event, or move the method")
+                    self.check.add(
+                        node,
+                        "calls",
+                        f"the services {' -> '.join([one.service, *path])} call in a circle",
+                        "slots would wait for each other: use an event, or move the method",
+                    )
 
 
 def _path(graph: dict[str, set[str]], start: str, goal: str) -> list[str] | None:

@@ -42,7 +42,11 @@ class Setting:
 
     @property
     def default_text(self) -> str:
-        return ("true" if self.default else "false") if isinstance(self.default, bool) else str(self.default)
+        return (
+            ("true" if self.default else "false")
+            if isinstance(self.default, bool)
+            else str(self.default)
+        )
 
 
 @dataclass
@@ -96,6 +100,7 @@ class Type:
     description: str
     fields: list[Field]
     body_fields_min: int = 0
+    stored: bool = False  # the form of a record, which no method has to use
 
     def of_source(self, *sources: str) -> list[Field]:
         return [each for each in self.fields if each.source in sources]

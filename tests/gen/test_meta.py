@@ -1,0 +1,501 @@
+"""Each rule of the meta-schema: one schema that breaks it, and what is said of it."""
+
+import re
+
+import pytest
+from conftest import FILES, ROOT
+from gen import meta
+from gen.loader import Problem
+
+# file, what stands there, what is put in its place, what is said
+CASES = [
+    # shape
+    (
+        "errors.yaml",
+        "title: Not found",
+        "titel: Not found",
+        "unknown key titel; did you mean title?",
+    ),
+    (
+        "errors.yaml",
+        "title: Not found",
+        "zzz: 1",
+        "error not_found has the unknown key zzz; known are",
+    ),
+    ("errors.yaml", ", title: Not found", "", "error not_found has no title"),
+    (
+        "errors.yaml",
+        "title: Not found",
+        "title: 404",
+        "title of error not_found is 404; make it text",
+    ),
+    ("errors.yaml", "title: Not found", 'title: " "', "title of error not_found is empty"),
+    ("errors.yaml", "number: 6", "number: true", "make it a whole number"),
+    ("errors.yaml", "status: 404", "status: 200", "it has to be at least 400"),
+    ("errors.yaml", "status: 404", "status: 600", "it has to be at most 599"),
+    ("errors.yaml", "code: not_found", "code: Not-Found", "it has to match"),
+    (
+        "errors.yaml",
+        "  - {code: not_found, number: 6, status: 404, title: Not found}",
+        "  - not_found",
+        "is no row",
+    ),
+    # errors
+    (
+        "errors.yaml",
+        "code: not_found",
+        "code: validation",
+        "the error code validation stands twice",
+    ),
+    ("errors.yaml", "number: 6", "number: 2", "the error number 2 stands twice"),
+    ("errors.yaml", "code: internal", "code: intern", "the error internal is missing"),
+    # config
+    ("config.yaml", "[gateway]", "[gate]", "take one of gateway, broker"),
+    ("config.yaml", "[gateway]", "[gateway, gateway]", "holds a value twice"),
+    ("config.yaml", "[gateway]", "[all, gateway]", "is of all and of others; keep [all]"),
+    ("config.yaml", "env: SOUK_PORT", "env: PORT", "does not begin with SOUK_"),
+    ("config.yaml", "env: SOUK_PORT", "env: SOUK_FAST", "the setting SOUK_FAST stands twice"),
+    ("config.yaml", "flag: port", "flag: level", "the member gateway.level stands twice"),
+    ("config.yaml", "env: SOUK_URI", "env: SOUK_URI, flag: uri", "is a secret with a flag"),
+    ("config.yaml", "default: 8080", "default: 70000", "is not within 0..65535"),
+    ("config.yaml", "default: 8080", 'default: "8080"', "make it a whole number"),
+    ("config.yaml", "default: 8080", "default: true", "make it a whole number"),
+    ("config.yaml", "min: 0, max: 65535", "min: 9, max: 5", "has min 9 above max 5"),
+    ("config.yaml", "min: 0, max: 65535, ", "", "str and int have min and max"),
+    ("config.yaml", "default: low", "default: middle", "take one of its values"),
+    ("config.yaml", "values: [low, high], ", "", "values: [...] belongs to enum"),
+    ("config.yaml", "default: false", 'default: "false"', "make it true or false"),
+    ("config.yaml", "env: SOUK_PORT", "env: SOUK_WAIT_MS", "ends in _MS; add unit: ms"),
+    ("config.yaml", "max: 65535", "max: 65535, unit: minutes", "take one of us, ms, s"),
+    # metrics
+    ("metrics.yaml", "souk_calls_total", "souk_calls", "counters, and only they, end in _total"),
+    ("metrics.yaml", "souk_up", "souk_up_total", "counters, and only they, end in _total"),
+    ("metrics.yaml", "souk_wait_seconds", "souk_wait", "end the name in _seconds"),
+    ("metrics.yaml", "souk_calls_total", "souk_calls_ms_total", "use base units"),
+    ("metrics.yaml", "souk_up", "calls", "it has to match souk_"),
+    (
+        "metrics.yaml",
+        "name: souk_up, kind: gauge",
+        "name: souk_calls_total, kind: counter",
+        "stands twice",
+    ),
+    ("metrics.yaml", "series_max: 10, ", "", "labels and series_max belong together"),
+    ("metrics.yaml", "labels: [method]", "labels: [le]", "a label that Prometheus sets"),
+    ("metrics.yaml", "bounds_us: [10, 20]", "bounds_us: [20, 10]", "ascending whole numbers"),
+    (
+        "metrics.yaml",
+        "kind: gauge",
+        "kind: gauge, bounds_us: [1]",
+        "only histograms have bounds_us",
+    ),
+    ("metrics.yaml", "process: [all]", "process: [all, broker]", "keep [all]"),
+    # types
+    ("shop.yaml", "  part:\n", "  part_req:\n", "part_req is no name of a type"),
+    ("shop.yaml", "  part:\n", "  money:\n", "money is a kind or a shared type"),
+    ("shop.yaml", "    description: A part.\n", "", "type part has no description"),
+    (
+        "shop.yaml",
+        "item: {type: part}, max: 9, encoded",
+        "item: {type: thing}, max: 9, encoded",
+        "holds itself (thing -> thing)",
+    ),
+    (
+        "stock.yaml",
+        "methods:",
+        "types:\n  box:\n    description: A box.\n    fields: {}\nmethods:",
+        "the type box is never used",
+    ),
+    (
+        "types.yaml",
+        "types:",
+        "types:\n  box:\n    description: A box.\n    fields: {}",
+        "the type box is never used",
+    ),
+    # fields
+    (
+        "shop.yaml",
+        "      state: {type: enum, values: [new, old], required",
+        "      int: {type: enum, values: [new, old], required",
+        "int is no name of a field",
+    ),
+    ("shop.yaml", "      notes:", "      new_notes:", "new_notes is no name of a field"),
+    ("shop.yaml", "description: Notes., ", "", "field notes of method create has no description"),
+    ("shop.yaml", "type: money, nullable", "type: coin, nullable", "unknown type coin"),
+    (
+        "shop.yaml",
+        "type: float, min",
+        "type: float, format: line, min",
+        "is of kind float and has format",
+    ),
+    (
+        "shop.yaml",
+        "item: {type: str, max: 10}, max: 5, description: Notes.",
+        "max: 5, description: Notes.",
+        "notes of method create has no item",
+    ),
+    (
+        "shop.yaml",
+        "item: {type: str, max: 10}, max: 5, description: Notes.",
+        "item: {type: int, min: 0, max: 10}, max: 5, description: Notes.",
+        "a map holds str",
+    ),
+    (
+        "shop.yaml",
+        "name: {type: str, min: 1, max: 20, required",
+        "name: {type: str, min: 21, max: 20, required",
+        "has min 21 above max 20",
+    ),
+    (
+        "shop.yaml",
+        "name: {type: str, min: 1, max: 20, required",
+        "name: {type: str, min: 1.5, max: 20, required",
+        "make it a whole number",
+    ),
+    (
+        "shop.yaml",
+        "name: {type: str, min: 1, max: 20, required",
+        "name: {type: str, min: -1, max: 20, required",
+        "a length is at least 0",
+    ),
+    ("types.yaml", "max: 1000", "max: 9007199254740992", "JSON readers are exact up to"),
+    ("shop.yaml", "values: [new, old], default", "values: [], default", "give it 1 to 64"),
+    (
+        "shop.yaml",
+        "prefix: thg_, max: 30, required: true, description: Id., example: thg_01JD3YV4M8Q6T0R7ZK5N2X9W1B}\n      size",
+        "max: 30, required: true, description: Id., example: thg_01JD3YV4M8Q6T0R7ZK5N2X9W1B}\n      size",
+        "prefix and format: id belong together",
+    ),
+    (
+        "shop.yaml",
+        "item: {type: part}, max: 9, description",
+        "item: {type: part}, max: 9, unique: true, description",
+        "only lists of str are checked",
+    ),
+    (
+        "shop.yaml",
+        "id: {type: str, required",
+        "id: {type: list, item: {type: str}, max: 3, encoded: true, required",
+        "only a type, or a list of a type, travels encoded",
+    ),
+    ("shop.yaml", "default: new", "default: new, required: true", "is required and has a default"),
+    (
+        "shop.yaml",
+        "default: new",
+        "default: middle",
+        "the default of field state of method create is none of new, old",
+    ),
+    ("shop.yaml", "example: wheel", "example: 5", "is not of kind str"),
+    ("shop.yaml", "example: wheel", 'example: ""', "is out of bounds"),
+    ("shop.yaml", "example: wheel", "example: a wheel that is far too long", "is out of bounds"),
+    (
+        "shop.yaml",
+        "description: Price.}\n      parts",
+        "description: Price., example: {amount: 1}}\n      parts",
+        "lacks currency",
+    ),
+    (
+        "shop.yaml",
+        "description: Price.}\n      parts",
+        "description: Price., example: {coins: 1}}\n      parts",
+        "has the unknown field coins",
+    ),
+    ("types.yaml", "example: EUR", "example: eur", "is not of format currency"),
+    ("shop.yaml", "example: new", "example: middle", "is none of new, old"),
+    ("shop.yaml", 'example: "2026-11-24T10:00:00Z"', 'example: "24.11.2026"', "is no time such as"),
+    ("shop.yaml", "example: [a]", "example: [a, 5]", "has an item that is not of kind str"),
+    ("shop.yaml", ", example: wheel", "", "has no example"),
+    ("shop.yaml", ", example: [a]", "", "has no example"),
+    (
+        "shop.yaml",
+        "image: {type: bytes",
+        "image: {type: bytes, missing: not_found",
+        "has missing but is not required",
+    ),
+    # where a field may stand
+    (
+        "stock.yaml",
+        "count: {type: int",
+        "count: {type: int, from: query",
+        "has from; only a request's own fields have it",
+    ),
+    (
+        "stock.yaml",
+        "count: {type: int, required: true",
+        "count: {type: int, default: 1",
+        "has default; only a request's own fields",
+    ),
+    (
+        "types.yaml",
+        "amount: {type: int",
+        "amount: {type: int, missing: not_found",
+        "has missing; only a request's own",
+    ),
+    (
+        "shop.yaml",
+        "image: {type: bytes",
+        "image: {name: Image, type: bytes",
+        "only query parameters and headers have one",
+    ),
+    (
+        "shop.yaml",
+        "notes: {type: map, item: {type: str, max: 10}, max: 5, description: Notes., example: {a: b}",
+        "notes: {type: multimap, item: {type: str, max: 10}, max: 5, description: Notes., example: {a: [b]}",
+        "is a multimap in the body",
+    ),
+    (
+        "shop.yaml",
+        "tag: {type: list, from: query",
+        "tag: {type: list, from: header, name: X-Tag",
+        "is of kind list; header values are",
+    ),
+    (
+        "shop.yaml",
+        "tag: {type: list",
+        "tag: {nullable: true, type: list",
+        "a query value cannot be null",
+    ),
+    (
+        "shop.yaml",
+        "max: 30, required: true, description: Id., example: thg_01JD3YV4M8Q6T0R7ZK5N2X9W1B}\n      if_match",
+        "max: 30, description: Id., example: thg_01JD3YV4M8Q6T0R7ZK5N2X9W1B}\n      if_match",
+        "a path has all its parts",
+    ),
+    ("shop.yaml", "name: If-Match, ", "", "add the header's name"),
+    (
+        "shop.yaml",
+        "missing: precondition_required",
+        "missing: nowhere",
+        "names the unknown error nowhere",
+    ),
+    # bounds of what clients send
+    (
+        "shop.yaml",
+        "name: {type: str, min: 1, max: 20, required",
+        "name: {type: str, required",
+        "field name of method create comes from clients without bounds",
+    ),
+    (
+        "shop.yaml",
+        "name: {type: str, min: 1, max: 20, format",
+        "name: {type: str, format",
+        "field name of type part comes from clients without bounds",
+    ),
+    (
+        "types.yaml",
+        "min: 0, max: 1000",
+        "max: 1000",
+        "field amount of type money comes from clients without bounds; add min: and max:",
+    ),
+    (
+        "shop.yaml",
+        "item: {type: str, max: 10}, max: 5, description: Notes.",
+        "item: {type: str, max: 10}, description: Notes.",
+        "field notes of method create comes from clients without bounds",
+    ),
+    (
+        "shop.yaml",
+        "item: {type: str, max: 10}, max: 5, description: Notes.",
+        "item: {type: str}, max: 5, description: Notes.",
+        "the items of notes",
+    ),
+    (
+        "shop.yaml",
+        "item: {type: part}, max: 9, description",
+        "item: {type: part}, encoded: true, max: 9, description",
+        "is encoded; only replies are",
+    ),
+    # services and methods
+    ("stock.yaml", "service: stock", "service: store", "name the file store.yaml"),
+    ("stock.yaml", "  count:\n", "  Count:\n", "Count is no name of a method"),
+    (
+        "stock.yaml",
+        "    reply:\n",
+        "    reply_type: money\n    reply:\n",
+        "has reply and reply_type, or neither",
+    ),
+    (
+        "shop.yaml",
+        "    reply_type: thing\n    success: {status: 200, etag: version}\n    errors: [not_found]\n  create",
+        "    reply_type: thong\n    success: {status: 200, etag: version}\n    errors: [not_found]\n  create",
+        "replies the unknown type thong",
+    ),
+    ("stock.yaml", "auth: none", "auth: nobody", "write none or {scope"),
+    ("stock.yaml", "auth: none", 'auth: {scope: "all"}', "it has to match [a-z]+:[a-z]+"),
+    ("stock.yaml", "timeout_ms: 1000", "timeout_ms: 600001", "it has to be at most 600000"),
+    (
+        "stock.yaml",
+        "reply_bytes_max: 1000",
+        "reply_bytes_max: 2000000",
+        "it has to be at most 1048576",
+    ),
+    ("stock.yaml", "key: none", "key: optional", "read allows none"),
+    ("shop.yaml", "key: optional", "key: none", "keyed allows required, optional"),
+    ("shop.yaml", "lane: batch", "lane: inline", "inline handlers cannot wait"),
+    (
+        "shop.yaml",
+        "request_bytes_max: 1000\n    reply_bytes_max: 65536\n    memory_bytes_max: 65536\n    body",
+        "request_bytes_max: 5000\n    reply_bytes_max: 65536\n    memory_bytes_max: 4096\n    body",
+        "raise it above request_bytes_max",
+    ),
+    (
+        "shop.yaml",
+        "request_bytes_max: 0",
+        "request_bytes_max: 10",
+        "0 without body fields, above 0 with them",
+    ),
+    (
+        "shop.yaml",
+        "request_bytes_max: 1000\n    reply_bytes_max: 65536\n    memory_bytes_max: 65536\n    body",
+        "request_bytes_max: 0\n    reply_bytes_max: 65536\n    memory_bytes_max: 65536\n    body",
+        "0 without body fields",
+    ),
+    (
+        "shop.yaml",
+        "body_fields_min: 1",
+        "body_fields_min: 2",
+        "has 1 body fields; lower body_fields_min",
+    ),
+    ("stock.yaml", "errors: []", "errors: [lost]", "names the unknown error lost"),
+    ("stock.yaml", "errors: []", "errors: [no_memory]", "which is not public"),
+    # success
+    ("stock.yaml", "status: 200", "status: 418", "take 200, 201, 202 or 204"),
+    ("shop.yaml", "status: 201", "status: 200", "201 and location belong together"),
+    (
+        "shop.yaml",
+        "{status: 200, etag: version}\n    errors: [not_found]\n  create",
+        "{status: 204, etag: version}\n    errors: [not_found]\n  create",
+        "204 is for an empty reply",
+    ),
+    (
+        "shop.yaml",
+        "etag: version, location",
+        "etag: price, location",
+        "name a required str or int of the reply",
+    ),
+    (
+        "shop.yaml",
+        'location: "/v1/things/{id}"',
+        'location: "/v1/things/{slug}"',
+        "has {slug} in its location",
+    ),
+    ("stock.yaml", "{status: 200}", "{status: 200, next: page.next}", "has next: page.next"),
+    ("stock.yaml", "{status: 200}", "{status: 200, next: count}", "no query parameter cursor"),
+    # routes
+    (
+        "stock.yaml",
+        "    class: read",
+        "    http: [here]\n    class: read",
+        "a binding that is no mapping",
+    ),
+    (
+        "stock.yaml",
+        "    class: read",
+        '    http:\n      - {verb: GET, path: "/count"}\n    class: read',
+        "it has to match /v1",
+    ),
+    (
+        "shop.yaml",
+        'GET, path: "/v1/things/{id}"',
+        'GET, path: "/v1/things/{key}"',
+        "the fields from: path are ['id']",
+    ),
+    ("shop.yaml", "verb: POST", "verb: DELETE", "DELETE of method create has the body field name"),
+    ("shop.yaml", "verb: PATCH", "verb: GET", "is bound to method change of class keyed"),
+    ("shop.yaml", "class: read", "class: unkeyed", "GET reads"),
+    (
+        "stock.yaml",
+        "    class: read",
+        "    http:\n      - {verb: POST, path: /v1/things}\n    class: read",
+        "POST /v1/things is bound to shop.create too",
+    ),
+    (
+        "shop.yaml",
+        'PATCH, path: "/v1/things/{id}"',
+        'PATCH, path: "/v1/{id}/all"',
+        "match the same requests",
+    ),
+    (
+        "stock.yaml",
+        "    request: {}\n",
+        "    request:\n      q: {type: str, max: 9, from: query, description: Q., example: q}\n",
+        "no HTTP binding but fields from path, query or header",
+    ),
+    # calls
+    (
+        "shop.yaml",
+        "calls: [stock.count]",
+        "calls: [stock.counts]",
+        "calls the unknown stock.counts",
+    ),
+    (
+        "stock.yaml",
+        "    errors: []",
+        "    errors: []\n    calls: [shop.create]",
+        "call in a circle",
+    ),
+    (
+        "shop.yaml",
+        "calls: [stock.count]",
+        "calls: [shop.get]",
+        "the services shop -> shop call in a circle",
+    ),
+]
+
+
+def test_sound_schemas_pass(folder):
+    project = meta.read(folder)
+    assert [each.name for each in project.services] == ["shop", "stock"]
+    assert [each.name for each in project.services[0].types] == ["part", "thing"]
+
+
+def test_the_project_itself_passes():
+    assert meta.read(ROOT / "schemas").services
+
+
+@pytest.mark.parametrize(("file", "old", "new", "said"), CASES)
+def test_rule(folder, file, old, new, said):
+    assert old in FILES[file]
+    (folder / file).write_text(FILES[file].replace(old, new, 1))
+    with pytest.raises(Problem) as caught:
+        meta.read(folder)
+    hits = [line for line in caught.value.lines if said in line]
+    assert hits, caught.value
+    assert re.match(r"[a-z]+\.yaml:[0-9]+: .+; .+", hits[0]), (
+        "file, line, what is wrong, how to mend it"
+    )
+
+
+def test_the_line_is_the_bad_one(folder):
+    text = FILES["shop.yaml"].replace("priority: account", "priority: urgent", 1)
+    (folder / "shop.yaml").write_text(text)
+    with pytest.raises(Problem) as caught:
+        meta.read(folder)
+    line = text.splitlines().index("    priority: urgent") + 1
+    assert caught.value.lines[0].startswith(
+        f"shop.yaml:{line}: priority of method create is urgent; take one of"
+    )
+
+
+def test_too_many_fields(folder):
+    fields = "".join(f"      f{at}: {{type: bool, description: F.}}\n" for at in range(64))
+    text = FILES["stock.yaml"].replace("    success:", fields + "    success:")
+    (folder / "stock.yaml").write_text(text)
+    with pytest.raises(Problem, match="has 65 fields; the engine knows 64"):
+        meta.read(folder)
+
+
+def test_all_problems_are_named_at_once(folder):
+    (folder / "config.yaml").write_text(FILES["config.yaml"].replace("8080", "99999"))
+    (folder / "stock.yaml").write_text(FILES["stock.yaml"].replace("status: 200", "status: 199"))
+    with pytest.raises(Problem) as caught:
+        meta.read(folder)
+    assert {line.split(":")[0] for line in caught.value.lines} == {"config.yaml", "stock.yaml"}
+
+
+def test_a_method_may_be_bound_twice_and_a_literal_beats_a_parameter(folder):
+    text = FILES["stock.yaml"].replace(
+        "    class: read",
+        "    http:\n      - {verb: GET, path: /v1/things/count}\n      - {verb: GET, path: /v1/count}\n    class: read",
+    )
+    (folder / "stock.yaml").write_text(text)
+    assert len(meta.read(folder).services[1].methods[0].http) == 2
