@@ -1,0 +1,172 @@
+/* The bus over real sockets: no wake-up is lost however the two ends take turns, on one loop and
+ * between threads; also under TSan. Prints the rates that it met. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "souk/bus.h"
+#include "souk/clock.h"
+
+#define MESSAGES 200000
+#define BODY_BYTES 200
+#define WATCHDOG_S 150
+
+#define CHECK(expr)                                                                                \
+    do {                                                                                           \
+        if (!(expr)) {                                                                             \
+            fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #expr);                   \
+            exit(1);                                                                               \
+        }                                                                                          \
+    } while (0)
+
+/* A message is a 32-bit number and filling; several may stand in one frame. */
+#define MESSAGE_BYTES (sizeof(uint32_t) + BODY_BYTES)
+
+static void s_send(souk_bus_t *bus, souk_peer_t peer, uint32_t number) {
+    static const char body[BODY_BYTES];
+    souk_buf_t *buf = souk_bus_begin(bus, peer);
+    souk_buf_append(buf, &number, sizeof(number));
+    souk_buf_append(buf, body, sizeof(body));
+    CHECK(souk_bus_commit(bus) == SOUK_OK);
+}
+
+typedef struct {
+    souk_loop_t *loop;
+    souk_bus_t *bus;
+} server_t;
+
+static void s_echo(void *arg, souk_peer_t peer, souk_str_t frame) {
+    server_t *self = arg;
+    CHECK(frame.size % MESSAGE_BYTES == 0);
+    for (size_t at = 0; at < frame.size; at += MESSAGE_BYTES) {
+        uint32_t number;
+        memcpy(&number, frame.data + at, sizeof(number));
+        s_send(self->bus, peer, number);
+    }
+}
+
+static souk_bus_options_t s_options(const char *endpoint, bool bind) {
+    return (souk_bus_options_t){.endpoint = endpoint,
+                                .bind = bind,
+                                .peers_max = 16,
+                                .pending_bytes_max = 1 << 20,
+                                .frame_bytes_max = 1 << 20,
+                                .heartbeat_ms = 1000,
+                                .linger_ms = 100};
+}
+
+static void s_server_open(server_t *self, souk_loop_t *loop) {
+    souk_bus_options_t options = s_options("tcp://127.0.0.1:0", true);
+    options.on_frame = s_echo;
+    options.arg = self;
+    self->loop = loop;
+    CHECK(souk_bus_open(loop, &options, &self->bus) == SOUK_OK);
+}
+
+/* Keeps `outstanding` messages on the way; the window changes all the time, so that the ends meet
+ * in every order. */
+typedef struct {
+    souk_loop_t *loop;
+    souk_bus_t *bus;
+    uint32_t sent, got, wanted, outstanding;
+    bool vary;
+    uint32_t seed;
+} client_t;
+
+static void s_fill(client_t *self) {
+    uint32_t window = self->outstanding;
+    if (self->vary) {
+        self->seed = self->seed * 1664525u + 1013904223u;
+        window = 1 + (self->seed >> 16) % self->outstanding;
+    }
+    while (self->sent < self->wanted && self->sent - self->got < window) {
+        s_send(self->bus, 0, self->sent++);
+    }
+}
+
+static void s_on_reply(void *arg, souk_peer_t peer, souk_str_t frame) {
+    client_t *self = arg;
+    CHECK(peer == 0);
+    for (size_t at = 0; at < frame.size; at += MESSAGE_BYTES) {
+        uint32_t number;
+        memcpy(&number, frame.data + at, sizeof(number));
+        CHECK(number == self->got); /* in order, none lost, none twice */
+        self->got++;
+    }
+    if (self->got == self->wanted) {
+        souk_loop_stop(self->loop);
+    }
+    s_fill(self);
+}
+
+static void s_client_open(client_t *self, souk_loop_t *loop, const char *endpoint) {
+    souk_bus_options_t options = s_options(endpoint, false);
+    options.on_frame = s_on_reply;
+    options.arg = self;
+    self->loop = loop;
+    CHECK(souk_bus_open(loop, &options, &self->bus) == SOUK_OK);
+}
+
+static void s_run(client_t *client, const char *what) {
+    int64_t start_us = souk_clock_mono_us();
+    s_fill(client);
+    CHECK(souk_loop_run(client->loop) == SOUK_OK);
+    int64_t took_us = souk_clock_mono_us() - start_us;
+    souk_bus_stats_t stats;
+    souk_bus_stats(client->bus, &stats);
+    CHECK(client->got == client->wanted);
+    printf("%-40s %8.0f messages/s, %.1f messages a frame\n", what,
+           (double)client->wanted * 1e6 / (double)took_us,
+           (double)client->wanted / (double)stats.frames_out);
+}
+
+static void s_both_on_one_loop(uint32_t outstanding, uint32_t wanted, const char *what) {
+    souk_loop_t *loop = souk_loop_new();
+    CHECK(loop != NULL);
+    server_t server = {0};
+    client_t client = {.wanted = wanted, .outstanding = outstanding, .vary = true};
+    s_server_open(&server, loop);
+    s_client_open(&client, loop, souk_bus_endpoint(server.bus));
+    s_run(&client, what);
+    souk_bus_close(&client.bus);
+    souk_bus_close(&server.bus);
+    souk_loop_destroy(&loop);
+}
+
+static void *s_serve(void *arg) {
+    server_t *server = arg;
+    CHECK(souk_loop_run(server->loop) == SOUK_OK);
+    souk_bus_close(&server->bus);
+    return NULL;
+}
+
+static void s_between_threads(uint32_t outstanding, uint32_t wanted, const char *what) {
+    souk_loop_t *theirs = souk_loop_new(), *ours = souk_loop_new();
+    CHECK(theirs != NULL && ours != NULL);
+    server_t server = {0};
+    s_server_open(&server, theirs);
+    char endpoint[64];
+    snprintf(endpoint, sizeof(endpoint), "%s", souk_bus_endpoint(server.bus));
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, s_serve, &server) == 0);
+    client_t client = {.wanted = wanted, .outstanding = outstanding};
+    s_client_open(&client, ours, endpoint);
+    s_run(&client, what);
+    souk_bus_close(&client.bus);
+    souk_loop_stop(theirs);
+    CHECK(pthread_join(thread, NULL) == 0);
+    souk_loop_destroy(&ours);
+    souk_loop_destroy(&theirs);
+}
+
+int main(void) {
+    alarm(WATCHDOG_S); /* a lost wake-up hangs: end by SIGALRM */
+    s_both_on_one_loop(64, MESSAGES, "one loop, up to 64 on the way");
+    s_both_on_one_loop(3, MESSAGES / 10, "one loop, up to 3 on the way");
+    s_between_threads(64, MESSAGES, "two threads, 64 on the way");
+    s_between_threads(1, MESSAGES / 20, "two threads, 1 on the way");
+    printf("bus: passed\n");
+    return 0;
+}
