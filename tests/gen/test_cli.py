@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import FILES, ROOT
+from sound import FILES, ROOT
 
 
 def gen(folder, *words):

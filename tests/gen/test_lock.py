@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from conftest import FILES
 from gen import lock, meta
+from sound import FILES
 
 # file, what stands there, what is put in its place, the break's name (None: allowed), what is said
 CASES = [

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from conftest import FILES, ROOT
 from gen import meta
 from gen.loader import Problem
+from sound import FILES, ROOT
 
 # file, what stands there, what is put in its place, what is said
 CASES = [

@@ -6,10 +6,10 @@ import re
 import jsonschema
 import openapi_spec_validator
 import pytest
-from conftest import ROOT
 from gen import emit_openapi, examples, meta
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
+from sound import ROOT
 
 
 @pytest.fixture(params=["own", "project"])

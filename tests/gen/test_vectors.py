@@ -5,9 +5,9 @@ import json
 
 import msgpack
 import pytest
-from conftest import ROOT
 from gen import examples, meta, vectors
 from gen.model import Field
+from sound import ROOT
 
 
 def of_kind(kind, **more):
