@@ -8,7 +8,7 @@ export SOUK_PYTHON ?= $(CURDIR)/.venv/bin/python
 STACK := PYTHONPATH=deploy/local PYTHONDONTWRITEBYTECODE=1 $(SOUK_PYTHON) -m stack
 JOBS ?= $(shell nproc)
 
-.PHONY: help up down status logs test test-all test-fresh lint format fuzz bench-path clean
+.PHONY: help up down status logs test test-all test-fresh lint format docs fuzz bench-path clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ lint: ## layout, static analysis, shell and Python checks; CHECK=tidy chooses
 format: ## lay out the C and Python sources
 	@git ls-files -- '*.c' '*.h' | xargs -r clang-format -i
 	@$(SOUK_PYTHON) -m ruff format --quiet .
+
+docs: ## rewrite what is generated from schemas/ and committed: OpenAPI, references, lock
+	@PYTHONPATH=schemas PYTHONDONTWRITEBYTECODE=1 $(SOUK_PYTHON) -m gen docs
 
 fuzz: ## fuzz for long; SECONDS_EACH=600 a target, TARGET=fuzz_http1 chooses
 	@deploy/local/install up test

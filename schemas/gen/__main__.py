@@ -14,7 +14,7 @@ from . import emit_c, emit_docs, emit_openapi, emit_service, lock, meta, vectors
 from .loader import Problem
 from .model import Project
 
-REMEDY = "run `PYTHONPATH=schemas python -m gen docs` and commit the result"
+REMEDY = "run `make docs` and commit the result"
 
 
 def build_files(project: Project) -> dict[str, bytes]:

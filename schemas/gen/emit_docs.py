@@ -6,7 +6,7 @@ from . import examples
 from .emit_openapi import method_errors
 from .model import Field, Method, Project, Setting, Type
 
-_NOTE = "<!-- Generated from schemas/ by `python -m gen docs`. Do not edit. -->\n"
+_NOTE = "<!-- Generated from schemas/ by `make docs`. Do not edit. -->\n"
 
 
 def _cell(text: str) -> str:
@@ -228,7 +228,7 @@ def configuration(project: Project) -> str:
 
 def env_example(project: Project) -> str:
     out = [
-        "# Generated from schemas/config.yaml by `python -m gen docs`. Do not edit: copy it to .env and uncomment there.\n"
+        "# Generated from schemas/config.yaml by `make docs`. Do not edit: copy it to .env and uncomment there.\n"
     ]
     for one in project.settings:
         allowed = "" if one.kind == "str" else f" ({_setting_allowed(one).replace('`', '')})"

@@ -177,7 +177,7 @@ def check(folder: Path, project: Project) -> list[str]:
     """The breaks that nothing excuses, in words."""
     path = folder / "lock.json"
     if not path.is_file():
-        return ["schemas/lock.json: is missing; run `python -m gen docs`"]
+        return ["schemas/lock.json: is missing; run `make docs`"]
     found = breaks(json.loads(path.read_text(encoding="utf-8")), make(project))
     excused = waivers(folder)
     return [

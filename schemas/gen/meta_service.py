@@ -382,16 +382,18 @@ class Types:
 
 
 ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+# What lib/src/schema_format.c takes, for both ECMA 262 and Python; hosts of URLs and mail addresses a little wider.
+_HOST = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 PATTERNS = {
     "slug": "[a-z0-9]+(-[a-z0-9]+)*",
     "sku": "[A-Za-z0-9._-]+",
     "currency": "[A-Z]{3}",
     "token": "[!-~]+",
-    "etag": r'"[!#-~]*"|\*',
-    "url": r"(https?://[^\s/]|/)[!-~]*",
-    "email": r"[^@\s]+@[^@\s]+\.[^@\s]+",
-    "line": r"[^\x00-\x1f\x7f]*",
-    "text": r"[^\x00-\x08\x0b-\x1f\x7f]*",
+    "etag": r'"[!#-~]+"|\*',
+    "url": r"(https?://[A-Za-z0-9.:\[\]-]+|/(?!/))([A-Za-z0-9._~!$&'()*+,;=:@/?#-]|%[0-9A-Fa-f]{2})*",
+    "email": rf"[A-Za-z0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,64}}@({_HOST}\.)+{_HOST}",
+    "line": r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]*",
+    "text": r"[^\x00-\x08\x0b-\x1f\x7f-\x9f]*",
 }
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z"
 
