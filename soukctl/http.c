@@ -51,9 +51,9 @@ static size_t s_on_data(char *data, size_t size, size_t count, void *arg) {
     return body->overflow ? 0 : size * count;
 }
 
-static struct curl_slist *s_header(struct curl_slist *list, const char *format, const char *value) {
+static struct curl_slist *s_header(struct curl_slist *list, const char *name, const char *value) {
     char line[512];
-    int size = snprintf(line, sizeof line, format, value);
+    int size = snprintf(line, sizeof line, "%s:%s%s", name, value[0] != '\0' ? " " : "", value);
     souk_assert(size > 0 && (size_t)size < sizeof line);
     struct curl_slist *longer = curl_slist_append(list, line);
     souk_assert(longer != NULL);
@@ -68,17 +68,19 @@ static long s_once(souk_http_t *self, const souk_http_request_t *request, souk_b
         (void)snprintf(self->error, sizeof self->error, "the URL is too long");
         return 0;
     }
-    struct curl_slist *headers = s_header(NULL, "%s", "Accept: application/json");
-    headers = s_header(headers, "%s", "Expect:"); /* no waiting for 100 Continue */
+    struct curl_slist *headers = s_header(NULL, "Accept", "application/json");
+    headers = s_header(headers, "Expect", ""); /* no waiting for 100 Continue */
     if (self->token != NULL) {
-        headers = s_header(headers, "Authorization: Bearer %s", self->token);
+        char bearer[384];
+        (void)snprintf(bearer, sizeof bearer, "Bearer %s", self->token);
+        headers = s_header(headers, "Authorization", bearer);
     }
     if (request->if_match != NULL) {
-        headers = s_header(headers, "If-Match: %s", request->if_match);
+        headers = s_header(headers, "If-Match", request->if_match);
     }
     curl_easy_reset(self->curl);
     if (request->body.data != NULL) {
-        headers = s_header(headers, "%s", "Content-Type: application/json");
+        headers = s_header(headers, "Content-Type", "application/json");
         curl_easy_setopt(self->curl, CURLOPT_POSTFIELDS, request->body.data);
         curl_easy_setopt(self->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.size);
     }
@@ -99,7 +101,8 @@ static long s_once(souk_http_t *self, const souk_http_request_t *request, souk_b
     curl_easy_getinfo(self->curl, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(self->curl, CURLINFO_RETRY_AFTER, &retry_after_s);
     curl_slist_free_all(headers);
-    self->retry_after_ms = retry_after_s > 0 && retry_after_s < PAUSE_MS_MAX / 1000 ? (long)retry_after_s * 1000 : 0;
+    self->retry_after_ms =
+        retry_after_s > 0 && retry_after_s < PAUSE_MS_MAX / 1000 ? (long)retry_after_s * 1000 : 0;
     if (rc != CURLE_OK) {
         if (self->error[0] == '\0') {
             (void)snprintf(self->error, sizeof self->error, "%s", curl_easy_strerror(rc));

@@ -160,7 +160,8 @@ static size_t s_entity(const char *text, char *ret_char) {
     static const struct {
         const char *name;
         char value;
-    } entities[] = {{"&amp;", '&'}, {"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&#39;", '\''}, {"&nbsp;", ' '}};
+    } entities[] = {{"&amp;", '&'},  {"&lt;", '<'},   {"&gt;", '>'},
+                    {"&quot;", '"'}, {"&#39;", '\''}, {"&nbsp;", ' '}};
     for (size_t i = 0; i < SOUK_COUNT_OF(entities); i++) {
         if (strncmp(text, entities[i].name, strlen(entities[i].name)) == 0) {
             *ret_char = entities[i].value;
@@ -195,10 +196,12 @@ static json_t *s_plain_text(const char *html) {
     while (start < text.size && (text.data[start] == ' ' || text.data[start] == '\n')) {
         start++;
     }
-    while (text.size > start && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\n')) {
+    while (text.size > start &&
+           (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\n')) {
         text.size--;
     }
-    json_t *value = text.size > start ? json_stringn((const char *)text.data + start, text.size - start) : NULL;
+    json_t *value =
+        text.size > start ? json_stringn((const char *)text.data + start, text.size - start) : NULL;
     souk_buf_done(&text);
     return value;
 }
@@ -258,7 +261,9 @@ static void s_begin(souk_shopify_t *self, const souk_csv_t *row) {
     json_object_set_new(self->product, "slug", json_string(s_get(self, row, HANDLE)));
     json_object_set_new(self->product, "name", json_string(s_get(self, row, TITLE)));
     json_object_set_new(self->product, "status",
-                        json_string(status[0] != '\0' ? status : hidden ? "draft" : "active"));
+                        json_string(status[0] != '\0' ? status
+                                    : hidden          ? "draft"
+                                                      : "active"));
     json_t *description = s_plain_text(s_get(self, row, BODY));
     if (description != NULL) {
         json_object_set_new(self->product, "description", description);
@@ -281,7 +286,8 @@ static void s_begin(souk_shopify_t *self, const souk_csv_t *row) {
     json_t *options = json_array();
     for (size_t i = 0; i < OPTIONS_MAX; i++) {
         const char *name = s_get(self, row, (column_t)(OPTION1_NAME + 2 * i));
-        if (name[0] != '\0' && strcasecmp(name, "Title") != 0) { /* "Title": a product without options */
+        if (name[0] != '\0' &&
+            strcasecmp(name, "Title") != 0) { /* "Title": a product without options */
             self->options[i] = s_slug(name, strlen(name));
             json_array_append_new(options, json_string(self->options[i]));
         }
@@ -315,7 +321,8 @@ static void s_variant(souk_shopify_t *self, const souk_csv_t *row) {
         json_object_set_new(variant, "weight_g", json_integer(strtoll(grams, NULL, 10)));
     }
     if (barcode[0] != '\0') {
-        json_object_set_new(variant, "barcode", json_string(barcode[0] == '\'' ? barcode + 1 : barcode));
+        json_object_set_new(variant, "barcode",
+                            json_string(barcode[0] == '\'' ? barcode + 1 : barcode));
     }
     json_t *values = json_object();
     for (size_t i = 0; i < OPTIONS_MAX; i++) {

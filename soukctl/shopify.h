@@ -1,5 +1,6 @@
-/* Shopify's product export: several rows, one for each variant or picture, become one product in our import format. Columns by
- * help.shopify.com, "Using CSV files to import and export products". */
+/* Shopify's product export: several rows, one for each variant or picture, become one product in
+ * our import format. Columns by help.shopify.com, "Using CSV files to import and export products".
+ */
 #ifndef SOUKCTL_SHOPIFY_H
 #define SOUKCTL_SHOPIFY_H
 
@@ -21,7 +22,8 @@ bool souk_shopify_continues(const souk_shopify_t *self, const souk_csv_t *row);
 void souk_shopify_row(souk_shopify_t *self, const souk_csv_t *row);
 /* The line that the product began on. */
 unsigned long souk_shopify_line(const souk_shopify_t *self);
-/* The product as JSON (to be freed), and room for the next. NULL: *ret_error says what is wrong with it. */
+/* The product as JSON (to be freed), and room for the next. NULL: *ret_error says what is wrong
+ * with it. */
 char *souk_shopify_finish(souk_shopify_t *self, const char **ret_error);
 
 #endif

@@ -151,7 +151,7 @@ static const char *s_degraded(void *service) {
                : "the catalogue's database is away: reads go on, writes are refused";
 }
 
-const souk_service_t catalog_service_def = {
+const souk_service_t catalog_service = {
     .name = "catalog",
     .methods = catalog_methods,
     .methods_count = CATALOG_METHODS_COUNT,

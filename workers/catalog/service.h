@@ -21,7 +21,7 @@
 typedef struct catalog_service catalog_service_t;
 
 /* A slot's state (souk_ctx_slot) is a catalog_store_t of its own. */
-extern const souk_service_t catalog_service_def;
+extern const souk_service_t catalog_service;
 
 /* The index as it is now. Borrowed: until the handler returns (inline) or until catalog_read_unlock
  * (slots). NULL before the first load: the worker is not READY then and gets no requests. */
