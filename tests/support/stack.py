@@ -242,9 +242,7 @@ class Stack(Group):
 
     def start(self):
         self.settings = self.make_settings()
-        self.api_key = keys.require_admin_key(
-            plan.keys_file(self.settings), plan.admin_key_file(self.settings)
-        )
+        self.api_key = keys.require_admin_key(self.settings)
         for spec in plan.programs(self.settings, self.mongodb_uri):
             self.add(spec, self.extra_env)
         for process in self.processes.values():

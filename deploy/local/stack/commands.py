@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 from . import keys, postgres, probe, procs, settings
 from . import plan as plans
+from .keys import KeysError
 from .mongo import MongoError
 from .postgres import PostgresError
 from .settings import ROOT, SettingsError
@@ -27,7 +28,7 @@ KEPT = (
     "catalog",
     "keys.json",
 )  # all that a stack puts into var/
-EXPECTED = (SettingsError, PostgresError, MongoError, SuperviseError)
+EXPECTED = (KeysError, SettingsError, PostgresError, MongoError, SuperviseError)
 
 
 class StackError(Exception):
@@ -154,7 +155,7 @@ def up(arguments):
         # build(chosen)
         plan = plans.make(chosen, say)
         check_ports(plan, chosen.var)
-        keys.require_admin_key(plans.keys_file(chosen), plans.admin_key_file(chosen))
+        keys.require_admin_key(chosen)
         apply(plan, supervisor)
         if "postgres" in plan.processes:
             wait_ready(
@@ -174,7 +175,7 @@ def report(chosen):
     print(f"Souk is up: {url}")
     print(f"  try            curl {url}/v1/products?q=lamp")
     print(f"  API reference  {url}/docs")
-    print(f"  admin API key  {plans.admin_key_file(chosen)}")
+    print(f"  admin API key  {chosen.admin_key_file}")
     print(f"  logs           {chosen.var / 'log'} (make logs), processes: make status", flush=True)
 
 

@@ -1,31 +1,39 @@
-"""The first API key: made once, so that the catalogue can be written before there are any users.
+"""The first API key, made once, so that the catalogue can be written before there are any users.
 
-The gateway's keys file (gateway/auth.h) holds only hashes; the key itself is beside it, readable by its owner alone.
+The gateway's keys file holds only hashes; the key itself is beside it, readable by its owner alone.
 """
 
-import hashlib
-import json
-import secrets
+import subprocess
 
 from .postgres import write_private
 
-KEY_ID = "admin"
+
+class KeysError(Exception):
+    """The key cannot be made; the text says why."""
 
 
-def require_admin_key(keys_file, key_file):
+def require_admin_key(settings):
     """Make the key when it is not there; returns it."""
+    keys_file, key_file = settings.keys_file, settings.admin_key_file
     if key_file.exists() and keys_file.exists():
         return key_file.read_text().strip()
-    secret = secrets.token_hex(32)
-    row = {
-        "id": KEY_ID,
-        "sha256": hashlib.sha256(secret.encode()).hexdigest(),
-        "scopes": ["*"],
-        "name": "made by make up",
-    }
+    argv = [
+        settings.bin / "soukctl",
+        "apikey",
+        "new",
+        "--name",
+        "make up",
+        "--scopes",
+        "*",
+        "--file",
+        keys_file,
+    ]
+    done = subprocess.run(
+        argv, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise KeysError(f"soukctl could not make an API key: {done.stderr.strip()}")
     key_file.parent.mkdir(parents=True, exist_ok=True)
-    key = f"souk_{KEY_ID}_{secret}"
-    for path, text in ((keys_file, json.dumps({"keys": [row]}, indent=2)), (key_file, key)):
-        path.unlink(missing_ok=True)
-        write_private(path, text + "\n")
-    return key
+    key_file.unlink(missing_ok=True)
+    write_private(key_file, done.stdout)
+    return done.stdout.strip()

@@ -160,20 +160,10 @@ def broker_spec(settings):
     )
 
 
-def keys_file(settings):
-    """Where the gateway finds the hashes of API keys."""
-    return settings.var / "keys.json"
-
-
-def admin_key_file(settings):
-    """Where the first API key is."""
-    return settings.var / "secrets" / "admin-key"
-
-
 def gateway_spec(settings):
     """The gateway."""
     ports = {name: settings[name] for name in ("SOUK_GATEWAY_PORT", "SOUK_GATEWAY_ADMIN_PORT")}
-    env = {**settings.chosen_for("gateway"), "SOUK_GATEWAY_KEYS_FILE": str(keys_file(settings))}
+    env = {**settings.chosen_for("gateway"), "SOUK_GATEWAY_KEYS_FILE": str(settings.keys_file)}
     return program_spec(
         "gateway", "souk-gateway", settings, "SOUK_GATEWAY_ADMIN_PORT", env=env, ports=ports
     )

@@ -93,6 +93,16 @@ class Settings:
         return ROOT / "build" / self["SOUK_PRESET"] / "bin"
 
     @property
+    def keys_file(self):
+        """Where the gateway finds the hashes of API keys."""
+        return self.var / "keys.json"
+
+    @property
+    def admin_key_file(self):
+        """Where the first API key is."""
+        return self.var / "secrets" / "admin-key"
+
+    @property
     def python(self):
         """The interpreter of the project's environment."""
         return Path(os.environ.get("SOUK_PYTHON", ROOT / ".venv" / "bin" / "python"))

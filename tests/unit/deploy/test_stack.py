@@ -3,13 +3,12 @@
 import os
 import signal
 import socket
-import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from stack import keys, launch, postgres, procs, rotate, settings, specs
+from stack import launch, postgres, procs, rotate, settings, specs
 from support.stack import wait_for
 
 
@@ -157,15 +156,6 @@ def test_only_marked_processes_are_found_and_a_stubborn_one_is_killed(tmp_path):
         for process in (marked, other):
             process.kill()
             process.wait()
-
-
-def test_the_admin_key_is_made_once_and_only_its_owner_reads_it(tmp_path):
-    keys_file, key_file = tmp_path / "keys.json", tmp_path / "secrets" / "admin-key"
-    key = keys.require_admin_key(keys_file, key_file)
-    assert key.startswith("souk_admin_")
-    assert keys.require_admin_key(keys_file, key_file) == key
-    assert key.rpartition("_")[2] not in keys_file.read_text()
-    assert {stat.S_IMODE(path.stat().st_mode) for path in (keys_file, key_file)} == {0o600}
 
 
 def test_wait_for_gives_up():
