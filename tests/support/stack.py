@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
-from stack import keys, mongo, plan, postgres, probe, settings  # noqa: E402
+from stack import keys, mongo, plan, postgres, probe, seed, settings  # noqa: E402
 
 from .ports import PORTS  # noqa: E402
 
@@ -272,7 +272,7 @@ class Stack(Group):
     @property
     def url(self):
         """Base URL of the gateway."""
-        return f"http://127.0.0.1:{self.settings['SOUK_GATEWAY_PORT']}"
+        return self.settings.gateway_url
 
     @property
     def admin(self):
@@ -292,3 +292,17 @@ class Stack(Group):
     def program(self, name):
         """Path of a built program, for example soukctl."""
         return self.settings.bin / name
+
+    def soukctl(self, *arguments, check=True):
+        """Run soukctl against this stack; returns what it said and its exit code."""
+        done = seed.run_soukctl(
+            self.settings, self.api_key, *arguments, capture_output=True, text=True, timeout=300
+        )
+        assert not check or done.returncode == 0, (
+            f"soukctl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+        return done
+
+    def seed(self):
+        """Fill the empty catalogue with the seed of `make up`."""
+        seed.seed(self.settings, self.api_key, lambda text: None)

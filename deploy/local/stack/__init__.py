@@ -4,3 +4,7 @@
 specifications privately (tests/support). Nothing here is needed in production: there, deploy/helm describes the same
 processes to Kubernetes.
 """
+
+
+class StackError(Exception):
+    """Something that an operator can mend; the text says what is wrong and what to do."""

@@ -9,30 +9,16 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 
-from . import keys, postgres, probe, procs, settings
+from . import StackError, keys, postgres, probe, procs, settings
 from . import plan as plans
-from .keys import KeysError
-from .mongo import MongoError
-from .postgres import PostgresError
-from .settings import ROOT, SettingsError
-from .supervise import SuperviseError, Supervisor
+from .seed import seed
+from .settings import ROOT
+from .supervise import Supervisor
 
 READY_TIMEOUT_S = 90
 POLL_S = 0.1
-KEPT = (
-    "run",
-    "log",
-    "secrets",
-    "postgres",
-    "mongo",
-    "catalog",
-    "keys.json",
-)  # all that a stack puts into var/
-EXPECTED = (KeysError, SettingsError, PostgresError, MongoError, SuperviseError)
-
-
-class StackError(Exception):
-    """The stack cannot be brought up; the text says why and what to do."""
+# All that a stack puts into its data folder.
+KEPT = ("run", "log", "secrets", "postgres", "mongo", "snapshots", "keys.json", "seeding")
 
 
 def say(text):
@@ -155,7 +141,7 @@ def up(arguments):
         # build(chosen)
         plan = plans.make(chosen, say)
         check_ports(plan, chosen.var)
-        keys.require_admin_key(chosen)
+        key = keys.require_admin_key(chosen)
         apply(plan, supervisor)
         if "postgres" in plan.processes:
             wait_ready(
@@ -165,13 +151,14 @@ def up(arguments):
         for database in plan.databases:
             postgres.require_database(plan.database_url, database)
         wait_ready(plan, chosen.var)
+        seed(chosen, key, say)
     report(chosen)
     return 0
 
 
 def report(chosen):
     """The last lines of `make up`."""
-    url = f"http://{chosen['SOUK_GATEWAY_ADDRESS']}:{chosen['SOUK_GATEWAY_PORT']}"
+    url = chosen.gateway_url
     print(f"Souk is up: {url}")
     print(f"  try            curl {url}/v1/products?q=lamp")
     print(f"  API reference  {url}/docs")
@@ -195,7 +182,7 @@ def clean(arguments):
     """Stop, then remove what this stack keeps in its data folder; anything else in there stays."""
     down(arguments)
     chosen = settings.load()
-    with suppress(PostgresError):
+    with suppress(StackError):
         shutil.rmtree(postgres.choose_dir(chosen.var / "postgres"), ignore_errors=True)
     for name in KEPT:
         path = chosen.var / name
@@ -269,6 +256,6 @@ def run(command, arguments):
         return 2
     try:
         return COMMANDS[command](arguments)
-    except (StackError, *EXPECTED) as error:
+    except StackError as error:
         say(error)
         return 1

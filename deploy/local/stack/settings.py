@@ -10,12 +10,10 @@ from pathlib import Path
 
 import yaml
 
+from . import StackError
+
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 SCHEMA = ROOT / "schemas" / "config.yaml"
-
-
-class SettingsError(Exception):
-    """A setting cannot be used; the text names it and says what fits."""
 
 
 def read_env_file(path):
@@ -32,7 +30,7 @@ def read_env_file(path):
         name, equals, value = line.partition("=")
         name, value = name.strip(), value.strip()
         if not equals or not name.isidentifier():
-            raise SettingsError(f"{path}:{number}: expected NAME=value")
+            raise StackError(f"{path}:{number}: expected NAME=value")
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
             value = value[1:-1]
         values[name] = value
@@ -40,7 +38,7 @@ def read_env_file(path):
 
 
 def check(row, text):
-    """The value of a row from its text, or SettingsError."""
+    """The value of a row from its text, or StackError."""
     name, kind = row["env"], row["kind"]
     low, high = row.get("min"), row.get("max")
     if kind != "int":
@@ -50,7 +48,7 @@ def check(row, text):
     except ValueError:
         value = None
     if value is None or not low <= value <= high:
-        raise SettingsError(f"{name}={text}: expected a whole number from {low} to {high}")
+        raise StackError(f"{name}={text}: expected a whole number from {low} to {high}")
     return value
 
 
@@ -59,7 +57,7 @@ def port_of(name, endpoint):
     first = endpoint.split(",")[0]
     port = first.rpartition(":")[2]
     if not first.startswith("tcp://") or not port.isdigit():
-        raise SettingsError(f"{name}={endpoint}: expected tcp://address:port")
+        raise StackError(f"{name}={endpoint}: expected tcp://address:port")
     return int(port)
 
 
@@ -91,6 +89,11 @@ class Settings:
     def bin(self):
         """The folder of the built programs."""
         return ROOT / "build" / self["SOUK_PRESET"] / "bin"
+
+    @property
+    def gateway_url(self):
+        """Base URL of the gateway on this machine."""
+        return f"http://127.0.0.1:{self['SOUK_GATEWAY_PORT']}"
 
     @property
     def keys_file(self):

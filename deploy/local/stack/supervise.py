@@ -14,14 +14,10 @@ import sys
 import time
 from pathlib import Path
 
-from . import procs
+from . import StackError, procs
 
 CHECK_DELAY_S = 0.5
 QUIT_TIMEOUT_S = 20
-
-
-class SuperviseError(Exception):
-    """circus does not do what it is asked; the text says what and where its log is."""
 
 
 class Supervisor:
@@ -96,12 +92,10 @@ class Supervisor:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if daemon.poll() is not None:
-                raise SuperviseError(
-                    f"circusd ended with status {daemon.returncode}: see {self.log}"
-                )
+                raise StackError(f"circusd ended with status {daemon.returncode}: see {self.log}")
             if self.call("numwatchers", timeout_s=1) is not None:
                 return
-        raise SuperviseError(f"circusd does not answer: see {self.log}")
+        raise StackError(f"circusd does not answer: see {self.log}")
 
     def call(self, command, timeout_s=60, **properties):
         """One command to circusd; None when it does not answer in time. A command that collides with circus's own
@@ -126,7 +120,7 @@ class Supervisor:
                 if reply.get("status") == "ok":
                     return reply
                 if "already running" not in reply.get("reason", ""):
-                    raise SuperviseError(
+                    raise StackError(
                         f"circusd refuses {command}: {reply.get('reason')}: see {self.log}"
                     )
                 time.sleep(0.1)
@@ -137,7 +131,7 @@ class Supervisor:
     def reload(self, specs):
         """Hand a changed plan to the running circusd and wait until it is carried out."""
         if self.call("reloadconfig", waiting=True, timeout_s=120) is None:
-            raise SuperviseError(f"circusd did not take the new configuration: see {self.log}")
+            raise StackError(f"circusd did not take the new configuration: see {self.log}")
         # circus compares counts with the file that it first read, not with the last one: so they are set, too.
         for spec in specs:
             if spec.many:
@@ -152,7 +146,7 @@ class Supervisor:
             for name in names:
                 try:
                     self.call("stop", name=name, waiting=True)
-                except SuperviseError:
+                except StackError:
                     continue  # circus does not know it: an older plan; the quit below ends all
             self.call("quit", timeout_s=5)
             procs.end(procs.wait_gone([pid], QUIT_TIMEOUT_S), QUIT_TIMEOUT_S)
@@ -169,5 +163,5 @@ class Supervisor:
             servers, QUIT_TIMEOUT_S, signal.SIGINT
         )  # to PostgreSQL: a fast, clean shutdown
         if left:
-            raise SuperviseError(f"processes {left} do not end")
+            raise StackError(f"processes {left} do not end")
         return len(found)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from stack import launch, postgres, procs, rotate, settings, specs
+from stack import StackError, launch, postgres, procs, rotate, settings, specs
 from support.stack import wait_for
 
 
@@ -32,12 +32,12 @@ def test_an_empty_variable_counts_as_not_set(tmp_path):
 
 @pytest.mark.parametrize("value", ["x", "-1", "65536", "80.5"])
 def test_a_bad_number_names_the_variable(tmp_path, value):
-    with pytest.raises(settings.SettingsError, match=f"SOUK_GATEWAY_PORT={value}.*0 to 65535"):
+    with pytest.raises(StackError, match=f"SOUK_GATEWAY_PORT={value}.*0 to 65535"):
         load("", {"SOUK_GATEWAY_PORT": value}, tmp_path)
 
 
 def test_a_bad_line_of_the_env_file_is_named(tmp_path):
-    with pytest.raises(settings.SettingsError, match=r"\.env:2"):
+    with pytest.raises(StackError, match=r"\.env:2"):
         load("SOUK_MONGO_PORT=1\nnot a setting\n", {}, tmp_path)
 
 
@@ -50,7 +50,7 @@ def test_a_program_gets_only_what_it_reads(tmp_path):
 
 def test_port_of_an_endpoint_list():
     assert settings.port_of("X", "tcp://127.0.0.1:5550,tcp://127.0.0.1:5560") == 5550
-    with pytest.raises(settings.SettingsError):
+    with pytest.raises(StackError):
         settings.port_of("X", "ipc://socket")
 
 

@@ -1,0 +1,45 @@
+"""Fill an empty catalogue through the HTTP API, as an operator's import does it (deploy/local/seed/)."""
+
+import json
+import os
+import subprocess
+
+from . import StackError, probe
+from .settings import ROOT
+
+SEED = ROOT / "deploy" / "local" / "seed"
+
+
+def run_soukctl(settings, key, *arguments, **options):
+    """Run soukctl against this stack; options are those of subprocess.run."""
+    environment = {
+        **os.environ,
+        **settings.chosen_for("soukctl"),
+        "SOUK_GATEWAY_URL": settings.gateway_url,
+        "SOUK_BROKER_ADMIN_URL": f"http://127.0.0.1:{settings['SOUK_BROKER_ADMIN_PORT']}",
+        "SOUK_API_KEY": key,
+    }
+    argv = [str(settings.bin / "soukctl"), *map(str, arguments)]
+    return subprocess.run(argv, env=environment, check=False, stdin=subprocess.DEVNULL, **options)
+
+
+def is_empty(settings):
+    """Whether the catalogue has neither products nor categories."""
+    for path in ("/v1/products?limit=1", "/v1/categories"):
+        with probe.OPENER.open(settings.gateway_url + path, timeout=10) as reply:
+            if json.load(reply)["data"]:
+                return False
+    return True
+
+
+def seed(settings, key, say):
+    """Import the seed into an empty catalogue. An import that was cut short is run again: it repeats harmlessly."""
+    unfinished = settings.var / "seeding"
+    if not unfinished.exists() and not is_empty(settings):
+        return
+    unfinished.touch()
+    say("seeding the catalogue")
+    for kind in ("categories", "products"):
+        if run_soukctl(settings, key, "import", kind, SEED / f"{kind}.jsonl").returncode != 0:
+            raise StackError(f"soukctl import {kind} failed: see above")
+    unfinished.unlink()
