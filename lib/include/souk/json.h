@@ -47,11 +47,12 @@ SOUK_MUST_CHECK souk_err_t souk_json_skip(souk_json_reader_t *self, const souk_j
 /* Line and column (from 1, in bytes) of an offset. */
 void souk_json_position(const souk_json_reader_t *self, size_t offset, unsigned *ret_line, unsigned *ret_column);
 
-/* Numbers of the grammar above to values. Integer: no fraction, no exponent, fits int64_t. */
+/* Text of the grammar above to values; SOUK_ERR_MALFORMED for any other. Integer: no fraction, no exponent, fits int64_t. Float: finite
+ * (a number too small becomes 0), at most 127 characters. */
 SOUK_MUST_CHECK souk_err_t souk_json_int(souk_str_t number, int64_t *ret_value);
 SOUK_MUST_CHECK souk_err_t souk_json_float(souk_str_t number, double *ret_value);
 
-/* Appends text as a JSON string with quotes; text must be UTF-8. */
+/* Appends text as a JSON string with quotes; U+FFFD stands for what is not UTF-8. */
 void souk_json_write_str(souk_buf_t *buf, souk_str_t text);
 void souk_json_write_int(souk_buf_t *buf, int64_t value);
 /* Shortest form that reads back as the same double; value must be finite. */

@@ -154,14 +154,17 @@ void souk_issues_init(souk_issues_t *self);
 void souk_issues_add(souk_issues_t *self, souk_err_t err, souk_source_t source, const char *pointer,
                      const char *format, ...) SOUK_PRINTF(5, 6);
 
-/* JSON object in text -> *ret (zeroed by the caller, type->struct_bytes large). Strings are borrowed from text unless they held
+/* At most 1,024 entries of a MAP or MULTIMAP, and items of a UNIQUE list, are taken, whatever max says: they are compared each with each.
+ *
+ * JSON object in text -> *ret (zeroed by the caller, type->struct_bytes large). Strings are borrowed from text unless they held
  * escapes; lists and those are in the arena. Unknown keys, keys whose source is not the body, and duplicates are issues, as are bounds and
  * formats. Required fields are NOT checked here (souk_schema_check). Returns SOUK_OK, or issues->err, or SOUK_ERR_NO_MEMORY (arena's cap). A syntax error
- * is one issue that names line, column and cause, with err SOUK_ERR_MALFORMED. */
+ * is one issue that names line, column and cause, with err SOUK_ERR_MALFORMED. After issues *ret is good for souk_schema_check only, which then
+ * adds what is missing besides. */
 SOUK_MUST_CHECK souk_err_t souk_schema_from_json(const souk_type_t *type, souk_str_t text, souk_arena_t *arena,
                                                  void *ret, souk_issues_t *issues);
 
-/* The text of a path, query or header value -> the field of *ret. Adds an issue when it does not fit. A MULTIMAP takes the part of the name behind
+/* The decoded text of a path, query or header value (borrowed, as key is) -> the field of *ret. Adds an issue when it does not fit. A MULTIMAP takes the part of the name behind
  * "prefix." in key. A LIST from a query takes one element each call (?tag=a&tag=b); anything else given twice is an issue. */
 SOUK_MUST_CHECK souk_err_t souk_schema_from_text(const souk_type_t *type, const souk_field_t *field,
                                                  souk_str_t key, souk_str_t text, souk_arena_t *arena,
@@ -171,7 +174,8 @@ SOUK_MUST_CHECK souk_err_t souk_schema_from_text(const souk_type_t *type, const 
 SOUK_MUST_CHECK souk_err_t souk_schema_check(const souk_type_t *type, const void *value, souk_issues_t *issues);
 
 /* msgpack map -> *ret, as above, but: unknown keys are skipped (a newer peer), required fields are checked, defaults are applied
- * when SOUK_FIELD_DEFAULT (their has bit stays clear). */
+ * when SOUK_FIELD_DEFAULT (their has bit stays clear). ANY and ENCODED values are borrowed from bytes as they are, with only their structure
+ * checked. */
 SOUK_MUST_CHECK souk_err_t souk_schema_from_mp(const souk_type_t *type, souk_str_t bytes, souk_arena_t *arena,
                                                void *ret, souk_issues_t *issues);
 
