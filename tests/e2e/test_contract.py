@@ -31,10 +31,28 @@ def test_the_error_classes(api):
     problem(api.get("/v1/products?colour=red"), 400, "unknown_parameter")
     problem(api.get("/v1/products?limit=0"), 422, "validation")
     problem(api.post("/v1/admin/products", json=product(), admin=False), 401, "unauthenticated")
-    problem(api.post("/v1/admin/products", json=product(), headers={"Authorization": "Bearer souk_x_y"}), 401, "unauthenticated")
-    problem(api.post("/v1/diag/echo", data="{", headers={"Content-Type": "application/json"}), 400, "malformed")
-    problem(api.post("/v1/diag/echo", data="hello", headers={"Content-Type": "text/plain"}), 415, "unsupported_media_type")
-    problem(api.post("/v1/diag/echo", data=b"x" * 70_000, headers={"Content-Type": "application/json"}), 413, "too_large")
+    problem(
+        api.post(
+            "/v1/admin/products", json=product(), headers={"Authorization": "Bearer souk_x_y"}
+        ),
+        401,
+        "unauthenticated",
+    )
+    problem(
+        api.post("/v1/diag/echo", data="{", headers={"Content-Type": "application/json"}),
+        400,
+        "malformed",
+    )
+    problem(
+        api.post("/v1/diag/echo", data="hello", headers={"Content-Type": "text/plain"}),
+        415,
+        "unsupported_media_type",
+    )
+    problem(
+        api.post("/v1/diag/echo", data=b"x" * 70_000, headers={"Content-Type": "application/json"}),
+        413,
+        "too_large",
+    )
 
 
 def test_all_bad_fields_are_told_at_once(api):
@@ -60,7 +78,12 @@ def test_the_request_id_is_in_the_worker_log_of_a_failure(stack, api):
 def test_the_description_is_valid_and_complete(api):
     document = api.get("/openapi.json").json()
     validate(document)
-    assert {"/v1/products", "/v1/products/{key}", "/v1/admin/products/{id}", "/v1/diag/echo"} <= set(document["paths"])
+    assert {
+        "/v1/products",
+        "/v1/products/{key}",
+        "/v1/admin/products/{id}",
+        "/v1/diag/echo",
+    } <= set(document["paths"])
     assert api.get("/docs").headers["Content-Type"].startswith("text/html")
 
 
@@ -79,7 +102,11 @@ def test_the_description_is_valid_and_complete(api):
 def test_ambiguous_requests_are_refused_and_the_connection_closed(stack, head):
     port = int(stack.settings["SOUK_GATEWAY_PORT"])
     with socket.create_connection(("127.0.0.1", port), timeout=20) as link:
-        link.sendall(b"POST /v1/diag/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + head + b"\r\n{}")
+        link.sendall(
+            b"POST /v1/diag/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            + head
+            + b"\r\n{}"
+        )
         answer = b""
         while chunk := link.recv(65536):
             answer += chunk

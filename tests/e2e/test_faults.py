@@ -13,8 +13,14 @@ def filled(stack, count=20):
     """Products in the stack's catalogue; returns their paths."""
     api = Api(stack)
     made = [api.create() for _ in range(count)]
-    paths = [f"/v1/products/{each['slug']}" for each in made] + ["/v1/products?q=thing&sort=price", "/v1/products/facets?q=thing"]
-    wait_for(lambda: all(api.get(path).status_code == 200 for path in paths for _ in range(4)), what="the products on all workers")
+    paths = [f"/v1/products/{each['slug']}" for each in made] + [
+        "/v1/products?q=thing&sort=price",
+        "/v1/products/facets?q=thing",
+    ]
+    wait_for(
+        lambda: all(api.get(path).status_code == 200 for path in paths for _ in range(4)),
+        what="the products on all workers",
+    )
     return paths
 
 
@@ -68,7 +74,10 @@ def test_reads_come_back_after_the_broker_was_killed(make_stack):
         answer = wait_for(lambda: requests.get(stack.url + paths[0], timeout=30), what="an answer")
         assert answer.status_code in (200, 503, 504)
         stack["broker"].start().wait_ready()
-        wait_for(lambda: requests.get(stack.url + paths[0], timeout=30).status_code == 200, what="reads are back")
+        wait_for(
+            lambda: requests.get(stack.url + paths[0], timeout=30).status_code == 200,
+            what="reads are back",
+        )
         more(load)
     assert load.bad == []
 
@@ -79,11 +88,18 @@ def test_without_workers_the_answer_is_503(make_stack):
 
     def refused():
         answer = requests.get(stack.url + "/v1/products", timeout=30)
-        return answer.status_code == 503 and answer.json()["code"] == "no_worker" and int(answer.headers["Retry-After"]) > 0
+        return (
+            answer.status_code == 503
+            and answer.json()["code"] == "no_worker"
+            and int(answer.headers["Retry-After"]) > 0
+        )
 
     wait_for(refused, what="no_worker")
     stack["catalog-1"].start().wait_ready()
-    wait_for(lambda: requests.get(stack.url + "/v1/products", timeout=30).status_code == 200, what="reads are back")
+    wait_for(
+        lambda: requests.get(stack.url + "/v1/products", timeout=30).status_code == 200,
+        what="reads are back",
+    )
 
 
 def test_reads_go_on_while_the_database_is_away(make_stack):
@@ -92,7 +108,9 @@ def test_reads_go_on_while_the_database_is_away(make_stack):
     with Servers() as servers:
         if servers.external_mongodb:
             pytest.skip("the database of MONGODB_URI is not ours to kill")
-        stack = make_stack(servers=servers, catalog=2, diag=0, env={"SOUK_CATALOG_SNAPSHOT_MS": "200"})
+        stack = make_stack(
+            servers=servers, catalog=2, diag=0, env={"SOUK_CATALOG_SNAPSHOT_MS": "200"}
+        )
         api = Api(stack)
         with Load(stack.url, filled(stack)) as load:
             more(load)
@@ -107,7 +125,9 @@ def test_reads_go_on_while_the_database_is_away(make_stack):
 
             wait_for(degraded, what="/readyz says degraded")
             refused = api.post("/v1/admin/products", json=product())
-            assert (refused.status_code, refused.json()["code"]) == (503, "unavailable"), refused.text
+            assert (refused.status_code, refused.json()["code"]) == (503, "unavailable"), (
+                refused.text
+            )
             assert int(refused.headers["Retry-After"]) > 0
             more(load)
             stack["catalog-1"].start().wait_ready()
@@ -116,7 +136,10 @@ def test_reads_go_on_while_the_database_is_away(make_stack):
             assert int(api.get("/v1/products?limit=1").json()["revision"]) == newest
             servers["mongo"].start().wait_ready()
             made = wait_for(lambda: written(api), what="writes are back")
-            wait_for(lambda: api.get(f"/v1/products/{made['slug']}").status_code == 200, what="the write is read")
+            wait_for(
+                lambda: api.get(f"/v1/products/{made['slug']}").status_code == 200,
+                what="the write is read",
+            )
         assert load.bad == []
 
 

@@ -31,11 +31,16 @@ class Api(requests.Session):
 
     def change(self, product_id, version, **fields):
         """PATCH with If-Match; returns the answer."""
-        return self.patch(f"/v1/admin/products/{product_id}", json=fields, headers={"If-Match": f'"{version}"'})
+        return self.patch(
+            f"/v1/admin/products/{product_id}", json=fields, headers={"If-Match": f'"{version}"'}
+        )
 
     def category(self, **fields):
         number = next(_numbers)
-        answer = self.post("/v1/admin/categories", json={"slug": f"shelf-{number}", "name": f"Shelf {number}", **fields})
+        answer = self.post(
+            "/v1/admin/categories",
+            json={"slug": f"shelf-{number}", "name": f"Shelf {number}", **fields},
+        )
         assert answer.status_code == 201, answer.text
         return answer.json()
 
@@ -65,7 +70,12 @@ def soukctl(stack, *argv, stdin=None, check=True, env=None):
         **(env or {}),
     }
     done = subprocess.run(
-        [stack.program("soukctl"), *argv], input=stdin, capture_output=True, text=True, timeout=120, env=settings
+        [stack.program("soukctl"), *argv],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=settings,
     )
     if check:
         assert done.returncode == 0, f"{done.returncode}: {done.stdout}{done.stderr}"

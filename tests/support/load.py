@@ -13,7 +13,9 @@ class Load:
         self.url, self.paths, self.good, self.limit = url, paths, good, limit
         self.done, self.bad = 0, []
         self.lock, self.over = threading.Lock(), threading.Event()
-        self.threads = [threading.Thread(target=self.run, args=(number,)) for number in range(threads)]
+        self.threads = [
+            threading.Thread(target=self.run, args=(number,)) for number in range(threads)
+        ]
 
     def run(self, number):
         with requests.Session() as session:
@@ -23,7 +25,11 @@ class Load:
                 at += 1
                 try:
                     answer = session.get(self.url + path, timeout=30)
-                    bad = None if answer.status_code in self.good else f"{path}: {answer.status_code} {answer.text[:300]}"
+                    bad = (
+                        None
+                        if answer.status_code in self.good
+                        else f"{path}: {answer.status_code} {answer.text[:300]}"
+                    )
                 except requests.RequestException as error:
                     bad = f"{path}: {error!r}"
                 with self.lock:
