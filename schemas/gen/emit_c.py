@@ -32,6 +32,11 @@ def c_comment(text: str) -> str:
     return text.replace("*/", "* /").replace("/*", "/ *").replace("\n", " ")
 
 
+def c_rows(rows: list[str]) -> str:
+    """The rows of a table whose count stands beside it: C has no empty tables."""
+    return "".join(rows) or "    {0},\n"
+
+
 def guard(name: str, body: str) -> str:
     return f"{NOTE}#ifndef {name}\n#define {name}\n\n{body}\n#endif\n"
 
@@ -231,7 +236,7 @@ def metrics_c(project: Project) -> str:
             row += f", .bounds_us = {bounds[key]}, .bounds_count = {len(key)}"
         rows.append(f"    [{each.enum}] = {{{row}}},\n")
     parts.append(
-        f"const souk_metric_decl_t souk_metric_decls[] = {{\n{''.join(rows)}}};\n"
+        f"const souk_metric_decl_t souk_metric_decls[] = {{\n{c_rows(rows)}}};\n"
         "const size_t souk_metric_decls_count = SOUK_METRICS_COUNT;\n"
     )
     return "\n".join(parts)

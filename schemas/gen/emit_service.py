@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .emit_c import NOTE, c_bool, c_comment, c_str, guard
+from .emit_c import NOTE, c_bool, c_comment, c_rows, c_str, guard
 from .model import Field, Method, Project, Service, Type
 
 _SCALARS = {
@@ -260,7 +260,7 @@ def dispatch_c(service: Service) -> str:
         for each in service.methods
         if each.lane != "batch"
     ]
-    rows = "".join(_method_row(each) for each in service.methods)
+    rows = c_rows([_method_row(each) for each in service.methods])
     return (
         f'{NOTE}#include "gen/{service.name}_handlers.h"\n\n'
         + "\n".join(thunks)
@@ -300,7 +300,7 @@ def routes_c(project: Project) -> str:
             )
     return (
         f'{NOTE}#include "gen/routes.h"\n\n{includes}#include "souk/envelope.h"\n\n'
-        f"const souk_route_t souk_routes[] = {{\n{''.join(rows)}}};\nconst size_t souk_routes_count = {len(rows)};\n"
+        f"const souk_route_t souk_routes[] = {{\n{c_rows(rows)}}};\nconst size_t souk_routes_count = {len(rows)};\n"
     )
 
 

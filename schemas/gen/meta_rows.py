@@ -133,6 +133,11 @@ def settings(check: Checker, root: Map) -> list[Setting]:
                     "the member",
                 )
         ret.append(one)
+    for each in BINARIES:
+        if not check.problems and not any(each in one.process for one in ret):
+            check.add(
+                root, None, f"no setting is read by {each}", "C has no empty structs: add one"
+            )
     return ret
 
 

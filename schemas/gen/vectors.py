@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from . import examples
-from .emit_c import NOTE, c_bool, c_str, guard
+from .emit_c import NOTE, c_bool, c_rows, c_str, guard
 from .model import Field, Project, Type
 
 _HEADER = """#include "souk/schema.h"
@@ -30,10 +30,12 @@ typedef struct {
     bool is_reply;
 } souk_vector_t;
 
-/* A body that is refused: pointer is among the issues, and err is what they come to. */
+/* A body that is refused, be the texts sound: pointer is among the issues, and err is what they come to. */
 typedef struct {
     const char *name, *json, *pointer;
     const souk_type_t *type;
+    const souk_vector_text_t *texts;
+    size_t texts_count;
     souk_err_t err;
 } souk_vector_refused_t;
 
@@ -128,6 +130,11 @@ def _texts(one: Type) -> list[str]:
     return rows
 
 
+def _texts_of(one: Type) -> str:
+    count = len(_texts(one))
+    return f".texts = {f's_{one.c}_texts' if count else 'NULL'}, .texts_count = {count}"
+
+
 def files(project: Project) -> dict[str, str]:
     tables, rows, refused = [], [], []
     for one in project.methods():
@@ -139,27 +146,26 @@ def files(project: Project) -> dict[str, str]:
             tables.append(
                 f"static const unsigned char s_{symbol}_mp[] = {{{', '.join(map(str, mp))}}};\n"
             )
-            texts = _texts(type_) if kind == "request" else []
-            if texts:
+            if texts := _texts(type_):
                 tables.append(
                     f"static const souk_vector_text_t s_{symbol}_texts[] = {{{', '.join(texts)}}};\n"
                 )
             body = examples.of_type(type_, "body")
             rows.append(
                 f"    {{.name = {c_str(f'{one.service}.{one.name} {kind}')}, .type = &{symbol}_type, "
-                f".texts = {f's_{symbol}_texts' if texts else 'NULL'}, .texts_count = {len(texts)}, "
+                f"{_texts_of(type_)}, "
                 f".json = {c_str(examples.compact(body))}, .mp = s_{symbol}_mp, .mp_size = {len(mp)}, .is_reply = {c_bool(kind == 'reply')}}},\n"
             )
         if one.request.of_source("body"):
             for what, json, pointer, code in _refused(one.request):
                 refused.append(
                     f"    {{.name = {c_str(f'{one.service}.{one.name}: {what}')}, .json = {c_str(json)}, .pointer = {c_str(pointer)}, "
-                    f".type = &{one.c}_req_type, .err = SOUK_ERR_{code.upper()}}},\n"
+                    f".type = &{one.c}_req_type, {_texts_of(one.request)}, .err = SOUK_ERR_{code.upper()}}},\n"
                 )
     includes = "".join(f'#include "gen/{each.name}.h"\n' for each in project.services)
     source = (
-        f'{NOTE}#include "gen/vectors.h"\n\n{includes}\n{"".join(tables)}\nconst souk_vector_t souk_vectors[] = {{\n{"".join(rows)}}};\n'
-        f"const size_t souk_vectors_count = {len(rows)};\n\nconst souk_vector_refused_t souk_vectors_refused[] = {{\n{''.join(refused)}}};\n"
+        f'{NOTE}#include "gen/vectors.h"\n\n{includes}\n{"".join(tables)}\nconst souk_vector_t souk_vectors[] = {{\n{c_rows(rows)}}};\n'
+        f"const size_t souk_vectors_count = {len(rows)};\n\nconst souk_vector_refused_t souk_vectors_refused[] = {{\n{c_rows(refused)}}};\n"
         f"const size_t souk_vectors_refused_count = {len(refused)};\n"
     )
     return {"include/gen/vectors.h": guard("GEN_VECTORS_H", _HEADER), "src/vectors.c": source}

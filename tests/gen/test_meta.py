@@ -67,6 +67,7 @@ CASES = [
     ("config.yaml", "default: false", 'default: "false"', "make it true or false"),
     ("config.yaml", "env: SOUK_PORT", "env: SOUK_WAIT_MS", "ends in _MS; add unit: ms"),
     ("config.yaml", "max: 65535", "max: 65535, unit: minutes", "take one of us, ms, s"),
+    ("config.yaml", "process: [all]", "process: [gateway]", "no setting is read by soukctl"),
     # metrics
     ("metrics.yaml", "souk_calls_total", "souk_calls", "counters, and only they, end in _total"),
     ("metrics.yaml", "souk_up", "souk_up_total", "counters, and only they, end in _total"),
