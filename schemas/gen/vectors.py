@@ -56,6 +56,18 @@ _WRONG = {
     "map": [],
     "record": 1,
 }
+_MISSHAPEN = {
+    "slug": "A B",
+    "sku": "a b",
+    "currency": "eur",
+    "id": "x",
+    "token": "a b",
+    "url": "ftp://a",
+    "email": "a",
+    "line": "a\nb",
+    "text": "a\rb",
+}
+_MANY = 32
 _LONG = 300  # longer texts would bloat the table
 
 
@@ -76,6 +88,10 @@ def _bad_values(one: Field) -> Iterator[tuple[str, Any, str]]:
         yield "too long", "a" * (int(one.max) + 1), ""
     if one.kind in ("str", "list") and one.min:
         yield "empty", "" if one.kind == "str" else [], ""
+    if one.format in _MISSHAPEN:
+        yield "of another format", _MISSHAPEN[one.format], ""
+    if one.kind == "list" and not one.unique and one.max is not None and one.max < _MANY:
+        yield "with too many items", examples.of_field(one)[:1] * (int(one.max) + 1), ""
     if one.unique:
         value = examples.of_field(one)[0]
         yield "with a value twice", [value, value], "/1"
