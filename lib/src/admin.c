@@ -340,6 +340,7 @@ static souk_err_t s_listen(const char *address, uint16_t port, int *ret_fd, uint
         return SOUK_ERR_IO;
     }
     *ret_fd = fd;
+    /* NOLINTNEXTLINE(clang-analyzer-core.*): getsockname filled it, or we would not be here */
     *ret_port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
                                                   : ((struct sockaddr_in *)&bound)->sin_port);
     return SOUK_OK;

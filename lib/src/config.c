@@ -144,7 +144,7 @@ static bool s_set(const souk_config_row_t *row, const char *text, void *member) 
 
 static void s_load_row(s_load_t *self, const souk_config_row_t *row) {
     const char *text = row->default_text;
-    const char *env = getenv(row->env);
+    const char *env = getenv(row->env); /* NOLINT(concurrency-mt-unsafe): at start, one thread */
     if (env != NULL && *env != '\0') {
         text = env;
     }
@@ -230,6 +230,7 @@ static s_wish_t s_check_arguments(s_load_t *self) {
     return wish;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): six parameters, called once a program */
 souk_err_t souk_config_load(const souk_config_row_t *rows, size_t rows_count, int argc, char **argv,
                             void *ret, souk_buf_t *message) {
     s_load_t self = {.rows = rows,

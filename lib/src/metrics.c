@@ -171,7 +171,7 @@ souk_series_t *souk_metric_of(size_t metric, const souk_str_t *values, size_t va
 }
 
 souk_series_t *souk_metric(size_t metric, ...) {
-    souk_str_t values[S_LABELS_MAX];
+    souk_str_t values[S_LABELS_MAX] = {{0}};
     size_t count = 0;
     va_list args;
     va_start(args, metric);
