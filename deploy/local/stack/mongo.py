@@ -80,20 +80,17 @@ def build(build_dir, python, say):
         return binary
     say("building the MongoDB-protocol server (FerretDB, about a minute the first time)")
     build_dir.mkdir(parents=True, exist_ok=True)
-    environment = {
-        **os.environ,
-        "GOTOOLCHAIN": "local",
-        "GOFLAGS": "-mod=readonly -buildvcs=false",
-        "CGO_ENABLED": "0",
-    }
+    new = build_dir / f"souk-mongo.{os.getpid()}"  # another build may run, and the old binary too
+    flags = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w"]
     done = subprocess.run(
-        [find_go(python), "build", "-trimpath", "-ldflags=-s -w", "-o", str(binary), "."],
+        [find_go(python), "build", *flags, "-o", str(new), "."],
         cwd=SOURCE,
-        env=environment,
+        env={**os.environ, "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"},
         check=False,
         stdin=subprocess.DEVNULL,
     )
     if done.returncode != 0:
         raise StackError("the MongoDB-protocol server did not build: see above")
+    new.replace(binary)
     stamp.write_text(digest)
     return binary
