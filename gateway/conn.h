@@ -29,17 +29,21 @@ struct souk_conn {
     int64_t since_us;                   /* when it entered the state */
     souk_conn_t *dirty_next;
     bool dirty;
-    bool reading, writing; /* the events that are set */
-    bool input_over; /* no more requests are taken: the client has ended, failed or was told to
-                        close */
-    bool closing;    /* the connection ends when the answers are out */
+    bool read_set, write_set; /* events */
+    bool writing;             /* the socket is full */
+    bool skipping;    /* the rest of a request that was answered by its head is read and dropped */
+    bool input_over;  /* no more requests are taken: the client has ended, failed or was told to
+                         close */
+    bool input_ended; /* the client has shut its sending side */
+    bool closing;     /* the connection ends when the answers are out */
     uint16_t exchanges_count;
     souk_exchange_t *first, *last; /* requests in progress, oldest first */
     souk_exchange_t *receiving;    /* the one whose body still comes */
     size_t sent_bytes;             /* of the oldest answer */
     struct event read_event, write_event;
     socklen_t address_size;
-    uint8_t address[16]; /* IPv4 or IPv6 in network order */
+    uint8_t address[16]; /* IPv4, or the first half of IPv6 */
+    bool counted;        /* among those of its address */
     souk_buf_t in;
     souk_http1_t http1;
 };
@@ -60,8 +64,6 @@ void souk_conn_mark(souk_conn_t *self);
 void souk_conn_flush(souk_conn_t *self);
 /* The state's time is over. */
 void souk_conn_expire(souk_conn_t *self);
-/* No further request after those in progress; idle connections end. */
-void souk_conn_drain(souk_conn_t *self);
 /* Ends it at once; outstanding calls are cancelled. The memory stays until souk_conn_free. */
 void souk_conn_end(souk_conn_t *self);
 void souk_conn_free(souk_conn_t *self);

@@ -229,6 +229,9 @@ static void s_optional_fields(const souk_exchange_t *self, const souk_answer_t *
     if (answer->authenticate) {
         s_field(head, SOUK_STR("WWW-Authenticate: "), SOUK_STR("Bearer realm=\"souk\""));
     }
+    if (answer->content_policy != NULL) {
+        s_field(head, SOUK_STR("Content-Security-Policy: "), souk_str_of(answer->content_policy));
+    }
     if (answer->replayed) {
         s_field(head, SOUK_STR("Idempotency-Replayed: "), SOUK_STR("true"));
     }

@@ -73,6 +73,7 @@ typedef struct {
     souk_str_t body;
     souk_str_t etag, location, link, allow; /* data NULL: none */
     const char *cache_control;              /* NULL: no-store */
+    const char *content_policy;             /* Content-Security-Policy; NULL: none */
     int64_t retry_after_s;                  /* 0: none */
     bool authenticate;                      /* WWW-Authenticate */
     bool replayed;                          /* the reply was stored under the same key */

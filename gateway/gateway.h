@@ -24,8 +24,10 @@ typedef struct {
 } souk_route_stats_t;
 
 typedef struct {
-    souk_series_t *connections, *connections_total, *received_bytes, *sent_bytes, *rate_limited,
-        *cancelled, *outstanding;
+    souk_series_t *connections, *accepted, *refused;
+    souk_series_t *received_bytes, *sent_bytes;
+    souk_series_t *rate_limited[2]; /* by address, by key */
+    souk_series_t *cancelled, *outstanding;
 } souk_gateway_stats_t;
 
 typedef struct {
@@ -58,7 +60,7 @@ struct souk_server {
     bool draining;
     int64_t drain_until_us;
     int64_t keys_looked_us, date_made_us, accept_paused_us;
-    uint32_t access_log_count;
+    uint64_t access_log_count;
     uint32_t calls; /* outstanding */
     char date[40];
     souk_conn_list_t conns[SOUK_CONN_STATES_COUNT]; /* each oldest first: state is a list */

@@ -14,6 +14,10 @@
  * framing fields among trailers. tests/component/gateway/test_node_parser.py holds what is accepted
  * here against Node's parser.
  *
+ * Connection: upgrade is answered as if it had not been asked for, but the connection ends: some
+ * parsers take what follows such a request for another protocol, so nothing that follows it is read
+ * as HTTP here either.
+ *
  * A chunked body is decoded in place: data moves down to the end of the body so far, behind the
  * head, so that a complete request is one head and one body in one buffer, however it came. */
 #include "gateway/http1.h"
@@ -395,7 +399,8 @@ static bool s_note_known(souk_http1_t *self, unsigned known, souk_str_t value) {
     if (known == SOUK_HTTP1_CONNECTION) {
         souk_str_t option;
         while (souk_http_next_element(&value, &option)) {
-            if (souk_http_equal_nocase(option, SOUK_STR("close"))) {
+            if (souk_http_equal_nocase(option, SOUK_STR("close")) ||
+                souk_http_equal_nocase(option, SOUK_STR("upgrade"))) {
                 self->known[known] = UINT8_MAX; /* close wins, in whatever order */
             } else if (souk_http_equal_nocase(option, SOUK_STR("keep-alive")) &&
                        self->known[known] != UINT8_MAX) {

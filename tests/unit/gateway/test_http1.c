@@ -158,6 +158,12 @@ Test(http1, tells_persistence_by_version_and_connection) {
            "GET / [/?] 1.1 keep Host=<a> Connection=<closed> body=<>\n");
 }
 
+Test(http1, reads_nothing_behind_an_upgrade) {
+    EXPECT(
+        HEAD "Connection: keep-alive, Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        "GET / [/?] 1.1 close Host=<a> Connection=<keep-alive, Upgrade> Upgrade=<h2c> body=<>\n");
+}
+
 Test(http1, takes_absolute_form_and_asterisk) {
     EXPECT("GET http://b.example:80/x?y HTTP/1.1\r\nHost: a\r\n\r\n",
            "GET http://b.example:80/x?y [/x?y] 1.1 keep Host=<a> body=<>\n");
