@@ -277,7 +277,7 @@ def errors(project: Project) -> str:
         if not one.public
     ]
     return (
-        f"{_NOTE}\n# Errors\n\nEvery error that a client can meet: the `code` of a problem document and of ERR envelopes. Codes and numbers are never "
+        f"{_NOTE}\n# Errors\n\nEvery error that a client can meet: the `code` of a problem document (its `type` is `urn:souk:error:CODE`) and of ERR envelopes. Codes and numbers are never "
         "reused. Where an answer may be better later, it has Retry-After.\n\n"
         + _table(["code", "number", "HTTP status", "Retry-After", "meaning"], rows)
         + "\nThese stay inside a process; a client sees `internal`.\n\n"

@@ -342,7 +342,7 @@ class _Document:
         for one in self.project.methods():
             for at, each in enumerate(one.http):
                 paths.setdefault(each.path, {})[each.verb.lower()] = self.operation(one, at)
-        schemas: Json = {"Problem": self.problem()}
+        schemas: Json = {"Problem": _problem(self.project)}
         for strict, found in ((False, self.reply_types), (True, self.request_types)):
             for type_ in found.values():
                 if self.name(type_, strict) in schemas:
@@ -383,39 +383,36 @@ class _Document:
             },
         }
 
-    def problem(self) -> Json:
-        codes = [each.code for each in self.project.errors if each.public]
-        text = {"type": "string"}
-        return {
-            "type": "object",
-            "description": "RFC 9457.",
-            "required": ["type", "title", "status", "code"],
-            "properties": {
-                "type": text,
-                "title": text | {"description": "The error's name for people."},
-                "status": {"type": "integer", "minimum": 400, "maximum": 599},
-                "detail": text | {"description": "What happened this time."},
-                "instance": text | {"description": "The path of the request."},
-                "code": text | {"enum": codes, "description": "The error's stable name."},
-                "trace_id": text | {"description": "Of the request's trace."},
-                "errors": {
-                    "type": "array",
-                    "description": "Every bad field.",
-                    "items": {
-                        "type": "object",
-                        "required": ["in", "pointer", "reason"],
-                        "properties": {
-                            "in": text | {"enum": ["body", "path", "query", "header"]},
-                            "pointer": text
-                            | {
-                                "description": "JSON pointer into the body; else the parameter's name."
-                            },
-                            "reason": text,
-                        },
-                    },
-                },
-            },
-        }
+
+def _text(description: str, **more: Any) -> Json:
+    return {"type": "string", "description": description, **more}
+
+
+def _problem(project: Project) -> Json:
+    codes = [each.code for each in project.errors if each.public]
+    item = {
+        "in": _text("Where.", enum=["body", "path", "query", "header"]),
+        "pointer": _text("JSON pointer into the body; else the name of the parameter or header."),
+        "reason": _text("What is wrong."),
+    }
+    errors = {"type": "object", "required": ["in", "pointer", "reason"], "properties": item}
+    return {
+        "type": "object",
+        "description": "RFC 9457.",
+        "required": ["type", "title", "status", "code"],
+        "properties": {
+            "type": _text("urn:souk:error: and the code.", format="uri"),
+            "title": _text("The error's name for people."),
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "code": _text("The error's stable name.", enum=codes),
+            "detail": _text("What happened this time."),
+            "instance": _text("The path of the request."),
+            "request_id": _text("As in X-Request-Id."),
+            "trace_id": _text("Of the request's trace."),
+            "errors": {"type": "array", "description": "The bad fields.", "items": errors},
+            "errors_omitted": {"type": "integer", "description": "Further bad fields."},
+        },
+    }
 
 
 def document(project: Project) -> str:
