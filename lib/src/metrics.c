@@ -4,6 +4,9 @@
  * one: the numbers of one scrape may be a few updates apart, and each is monotonic. */
 #include "souk/metrics.h"
 
+#include "gen/metrics.h"
+#include "souk/clock.h"
+
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -70,6 +73,12 @@ void souk_metrics_init(const souk_metric_decl_t *decls, size_t decls_count) {
             (void)souk_metric_of(i, NULL, 0);
         }
     }
+}
+
+void souk_metrics_process(const char *process) {
+    souk_metric_set(souk_metric(SOUK_METRIC_BUILD_INFO, souk_version(), process, NULL), 1);
+    souk_metric_set_us(souk_metric(SOUK_METRIC_PROCESS_START_TIME_SECONDS, NULL),
+                       souk_clock_unix_us());
 }
 
 /* Label values are cut at S_VALUE_BYTES_MAX, so that no input can grow a series without bound. */

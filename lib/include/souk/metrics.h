@@ -25,6 +25,8 @@ typedef struct souk_series souk_series_t;
 
 /* Makes the registry of this process from the generated table; call once before any other. */
 void souk_metrics_init(const souk_metric_decl_t *decls, size_t decls_count);
+/* Sets souk_build_info and souk_process_start_time_seconds. process: "broker" and so on. */
+void souk_metrics_process(const char *process);
 /* Frees the registry; every series pointer is dead then. For the end of a process and for tests. */
 void souk_metrics_done(void);
 /* label values in the declared order. Never NULL. Keep the pointer. */
