@@ -26,7 +26,8 @@ function(souk_thread_test name)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     add_test(NAME ${name} COMMAND ${name})
     set_tests_properties(${name} PROPERTIES
-        TIMEOUT 180 LABELS "thread;${arg_LABELS}" FAIL_REGULAR_EXPRESSION "${SOUK_SANITIZER_REPORT}")
+        TIMEOUT 180 LABELS "thread;${arg_LABELS}" FAIL_REGULAR_EXPRESSION "${SOUK_SANITIZER_REPORT}"
+        ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
 endfunction()
 
 # souk_fuzzer(NAME SOURCES a.c ... [LIBS x ...] CORPUS dir): a libFuzzer target under the fuzz preset; in every other build

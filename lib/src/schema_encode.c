@@ -53,7 +53,7 @@ static void s_value(const souk_rule_t *rule, const void *member, souk_buf_t *buf
         s_raw(buf, *(const souk_str_t *)member);
         break;
     default:
-        souk_assert(!"a list of lists or maps");
+        souk_assert(false && "a list of lists or maps");
     }
 }
 

@@ -45,7 +45,7 @@ size_t souk_rule_bytes(const souk_rule_t *rule) {
     case SOUK_KIND_RECORD:
         return rule->field->type->struct_bytes;
     default:
-        souk_assert(!"a list of lists or maps");
+        souk_assert(false && "a list of lists or maps");
         return 0;
     }
 }
@@ -289,7 +289,7 @@ souk_err_t souk_scalar_store(souk_decoder_t *decoder, const souk_rule_t *rule,
         SOUK_TRY(s_store_bytes(decoder, rule, path, value, member));
         break;
     default:
-        souk_assert(!"not a scalar");
+        souk_assert(false && "not a scalar");
     }
     return souk_reader_skip(&decoder->reader, value);
 }
