@@ -47,6 +47,15 @@ _SUCCESS = {
     "next": Key("text"),
 }
 _AUTH = {"scope": Key("text", True, pattern="[a-z]+:[a-z]+")}
+_AS_DECLARED = (
+    "key",
+    "priority",
+    "timeout_ms",
+    "lane",
+    "request_bytes_max",
+    "reply_bytes_max",
+    "memory_bytes_max",
+)
 _KEY_OF_CLASS = {
     "read": ("none",),
     "keyed": ("required", "optional"),
@@ -98,87 +107,62 @@ class Services:
         check, types, said = self.check, self.types, f"method {name}"
         before = len(check.problems)
         scope = {**types.shared, **own}
-        request = Type(
-            f"{name}_req",
-            service,
-            f"{service}_{name}_req",
-            node["summary"],
-            types.fields(node["request"], scope, said, "request"),
-            node.get("body_fields_min", 0),
-        )
-        types.nodes[id(request)] = (node["request"], node)
-        if ("reply" in node) == ("reply_type" in node):
-            check.add(node, None, f"{said} has reply and reply_type, or neither", "keep one")
-            return None
-        if "reply_type" in node:
-            reply = scope.get(node["reply_type"])
-            if not reply:
-                check.add(
-                    node,
-                    "reply_type",
-                    f"{said} replies the unknown type {node['reply_type']}",
-                    "declare it",
-                )
-                return None
-            types.used.add(id(reply))
-        else:
-            reply = Type(
-                f"{name}_rep",
-                service,
-                f"{service}_{name}_rep",
-                node["summary"],
-                types.fields(node["reply"], scope, said, "reply"),
-            )
+        request = types.of_method(node, "request", name, scope)
+        request.body_fields_min = node.get("body_fields_min", 0)
+        reply = self.reply(node, name, scope)
+        bindings = [each for each in node.get("http", []) if isinstance(each, Map)]
         shapes = [(node["success"], _SUCCESS, f"success of {said}")]
-        shapes += (
-            [(node["auth"], _AUTH, f"auth of {said}")] if isinstance(node["auth"], Map) else []
-        )
-        shapes += [
-            (each, _BINDING, f"a binding of {said}")
-            for each in node.get("http", [])
-            if isinstance(each, Map)
-        ]
-        if not all([check.shape(*each) for each in shapes]):
+        shapes += [(each, _BINDING, f"a binding of {said}") for each in bindings]
+        scoped = isinstance(node["auth"], Map)
+        shapes += [(node["auth"], _AUTH, f"auth of {said}")] if scoped else []
+        if not all([check.shape(*each) for each in shapes]) or reply is None:
             return None
-        success, auth = node["success"], node["auth"]
-        http = [
-            Binding(each["verb"], each["path"])
-            for each in node.get("http", [])
-            if isinstance(each, Map)
-        ]
+        if not scoped and node["auth"] != "none":
+            known = 'write none or {scope: "..."}'
+            check.add(node, "auth", f"auth of {said} is {node['auth']}", known)
+        success = node["success"]
         one = Method(
-            service,
-            name,
-            node["summary"],
-            node.get("description"),
-            http,
-            node["class"],
-            node["key"],
-            node["priority"],
-            auth["scope"] if isinstance(auth, Map) else None,
-            node["timeout_ms"],
-            node["lane"],
-            node["request_bytes_max"],
-            node["reply_bytes_max"],
-            node["memory_bytes_max"],
-            request,
-            reply,
-            "reply_type" in node,
-            success["status"],
-            success.get("etag"),
-            success.get("location"),
-            success.get("next"),
-            list(node["errors"]),
-            list(node.get("calls", [])),
+            service=service,
+            name=name,
+            summary=node["summary"],
+            description=node.get("description"),
+            http=[Binding(each["verb"], each["path"]) for each in bindings],
+            cls=node["class"],
+            scope=node["auth"]["scope"] if scoped else None,
+            request=request,
+            reply=reply,
+            reply_named="reply_type" in node,
+            status=success["status"],
+            etag=success.get("etag"),
+            location=success.get("location"),
+            next=success.get("next"),
+            errors=list(node["errors"]),
+            calls=list(node.get("calls", [])),
+            **{key: node[key] for key in _AS_DECLARED},
         )
         self.nodes[f"{service}.{name}"] = node
-        if auth != "none" and not isinstance(auth, Map):
-            check.add(node, "auth", f"auth of {said} is {auth}", 'write none or {scope: "..."}')
         self.rules(node, one, said)
         self.success(success, one, said)
         self.bindings(node, one, said)
         types.bounded(request, set(), said)
         return one if len(check.problems) == before else None
+
+    def reply(self, node: Map, method: str, scope: dict[str, Type]) -> Type | None:
+        if ("reply" in node) == ("reply_type" in node):
+            self.check.add(
+                node, None, f"method {method} has reply and reply_type, or neither", "keep one"
+            )
+            return None
+        if "reply" in node:
+            return self.types.of_method(node, "reply", method, scope)
+        name = node["reply_type"]
+        if name not in scope:
+            self.check.add(
+                node, "reply_type", f"method {method} replies the unknown type {name}", "declare it"
+            )
+            return None
+        self.types.used.add(id(scope[name]))
+        return scope[name]
 
     def rules(self, node: Map, one: Method, said: str) -> None:
         """Class, key, lane, sizes, errors."""
@@ -257,11 +241,8 @@ class Services:
                 f"{said}: 201 and location belong together",
                 "say where the new resource is",
             )
-        if one.etag and not (
-            one.etag in fields
-            and fields[one.etag].kind in ("str", "int")
-            and fields[one.etag].required
-        ):
+        sure = {key for key, at in fields.items() if at.kind in ("str", "int") and at.required}
+        if one.etag and one.etag not in sure:
             check.add(
                 node,
                 "etag",
@@ -269,9 +250,7 @@ class Services:
                 "name a required str or int of the reply",
             )
         for name in re.findall(r"\{(\w*)\}", one.location or ""):
-            if not (
-                name in fields and fields[name].kind in ("str", "int") and fields[name].required
-            ):
+            if name not in sure:
                 check.add(
                     node,
                     "location",

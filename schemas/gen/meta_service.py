@@ -71,10 +71,12 @@ class Types:
         self.shared: dict[str, Type] = {}
         self.nodes: dict[int, tuple[Map, Map]] = {}  # id(Type) -> its fields' mapping and its own
         self.used: set[int] = set()
+        self.service = ""
 
     def read(self, root: Map, service: str) -> dict[str, Type]:
         """The types of `types:` in an order in which each stands behind those that it holds."""
         check, nodes = self.check, root.get("types", {})
+        self.service = service
         own: dict[str, Type] = {}
         for name, node in nodes.items():
             if not re.fullmatch(NAME, name) or re.search("_(req|rep|call)$", name):
@@ -93,9 +95,7 @@ class Types:
                     )
                 continue
             stored = node.get("stored", False)
-            own[name] = Type(
-                name, service, f"{service}_{name}", node["description"], [], stored=stored
-            )
+            own[name] = Type(name, service, node["description"], [], stored=stored)
             if stored:
                 self.used.add(id(own[name]))
         scope = {**self.shared, **own}
@@ -106,6 +106,13 @@ class Types:
         for name in own:
             self._order(own, name, [], ordered, nodes)
         return ordered
+
+    def of_method(self, node: Map, key: str, method: str, scope: dict[str, Type]) -> Type:
+        """The request or reply of a method of the service that was read last."""
+        fields = self.fields(node[key], scope, f"method {method}", key)
+        ret = Type(f"{method}_{key[:3]}", self.service, node["summary"], fields)
+        self.nodes[id(ret)] = (node[key], node)
+        return ret
 
     def _order(
         self,

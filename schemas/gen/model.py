@@ -92,15 +92,19 @@ class Field:
 
 @dataclass
 class Type:
-    """A named type, or the request or reply of a method. `name` is the wire's; `c` begins its C names."""
+    """A named type, or the request or reply of a method."""
 
     name: str
     service: str  # "souk" for the shared ones
-    c: str
     description: str
     fields: list[Field]
     body_fields_min: int = 0
     stored: bool = False  # the form of a record, which no method has to use
+
+    @property
+    def c(self) -> str:
+        """What its C names begin with."""
+        return f"{self.service}_{self.name}"
 
     def of_source(self, *sources: str) -> list[Field]:
         return [each for each in self.fields if each.source in sources]
