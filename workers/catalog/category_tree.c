@@ -10,7 +10,8 @@
 #define ARENA_BYTES_MAX ((size_t)1024 * 1024)
 
 void catalog_tree_init(catalog_tree_t *self, const roaring_bitmap_t *active) {
-    *self = (catalog_tree_t){.active = active, .arena = souk_arena_new(ARENA_BYTES_MAX, ARENA_BYTES_MAX / 16)};
+    *self = (catalog_tree_t){.active = active,
+                             .arena = souk_arena_new(ARENA_BYTES_MAX, ARENA_BYTES_MAX / 16)};
     catalog_map_init(&self->by_id);
     catalog_map_init(&self->by_slug);
     souk_buf_init(&self->buf, ARENA_BYTES_MAX);
@@ -173,7 +174,8 @@ static void s_list_remove(const catalog_tree_t *self, catalog_nodes_t *list, uin
 /* ---- documents ---- */
 
 static bool s_is_derived(souk_str_t field) {
-    return souk_str_equal(field, SOUK_STR("depth")) || souk_str_equal(field, SOUK_STR("products_count"));
+    return souk_str_equal(field, SOUK_STR("depth")) ||
+           souk_str_equal(field, SOUK_STR("products_count"));
 }
 
 /* The stored map with both derived fields, zero. */
@@ -237,8 +239,9 @@ static void s_encode(catalog_tree_t *self, uint32_t at) {
     souk_issues_init(&issues);
     souk_arena_reset(self->arena);
     souk_buf_clear(&self->buf);
-    souk_err_t err = souk_schema_from_mp(&catalog_category_type, (souk_str_t){.data = node->document, .size = node->document_size},
-                                         self->arena, &category, &issues);
+    souk_err_t err = souk_schema_from_mp(
+        &catalog_category_type, (souk_str_t){.data = node->document, .size = node->document_size},
+        self->arena, &category, &issues);
     souk_assert(err == SOUK_OK); /* it was decoded when it came */
     catalog_category_set_depth(&category, node->depth);
     catalog_category_set_products_count(&category, node->products_count);
@@ -253,7 +256,8 @@ static void s_encode(catalog_tree_t *self, uint32_t at) {
 
 static void s_encode_if_stale(catalog_tree_t *self, uint32_t at) {
     const catalog_node_t *node = &self->nodes[at];
-    if (node->document != NULL && (node->encoded_depth != node->depth || node->encoded_count != node->products_count)) {
+    if (node->document != NULL &&
+        (node->encoded_depth != node->depth || node->encoded_count != node->products_count)) {
         s_encode(self, at);
     }
 }
@@ -294,7 +298,8 @@ static void s_climb(catalog_tree_t *self, uint32_t at) {
     }
 }
 
-void catalog_tree_add_product(catalog_tree_t *self, const souk_str_t *ids, size_t count, uint32_t product) {
+void catalog_tree_add_product(catalog_tree_t *self, const souk_str_t *ids, size_t count,
+                              uint32_t product) {
     bool active = roaring_bitmap_contains(self->active, product);
     for (size_t i = 0; i < count; i++) {
         uint32_t at = catalog_tree_require(self, ids[i]);
@@ -308,7 +313,8 @@ void catalog_tree_add_product(catalog_tree_t *self, const souk_str_t *ids, size_
     }
 }
 
-void catalog_tree_remove_product(catalog_tree_t *self, const souk_str_t *ids, size_t count, uint32_t product) {
+void catalog_tree_remove_product(catalog_tree_t *self, const souk_str_t *ids, size_t count,
+                                 uint32_t product) {
     bool active = roaring_bitmap_contains(self->active, product);
     for (size_t i = 0; i < count; i++) {
         uint32_t at = catalog_tree_require(self, ids[i]);
@@ -379,7 +385,8 @@ static void s_move_children(catalog_tree_t *self, uint32_t at, bool was_there) {
     }
 }
 
-void catalog_tree_set(catalog_tree_t *self, uint32_t at, const catalog_category_t *category, souk_str_t document) {
+void catalog_tree_set(catalog_tree_t *self, uint32_t at, const catalog_category_t *category,
+                      souk_str_t document) {
     bool has_parent = !souk_bits_nil(&category->bits, CATALOG_CATEGORY_PARENT_ID_BIT);
     uint32_t parent = has_parent ? catalog_tree_require(self, category->parent_id) : CATALOG_NONE;
     bool was_there = catalog_tree_is_there(self, at);
@@ -389,8 +396,10 @@ void catalog_tree_set(catalog_tree_t *self, uint32_t at, const catalog_category_
     catalog_node_t *node = &self->nodes[at];
     node->document = s_copy(document.data, document.size);
     node->document_size = (uint32_t)document.size;
-    node->name = (souk_str_t){.data = node->document + (category->name.data - document.data), .size = category->name.size};
-    node->slug = (souk_str_t){.data = node->document + (category->slug.data - document.data), .size = category->slug.size};
+    node->name = (souk_str_t){.data = node->document + (category->name.data - document.data),
+                              .size = category->name.size};
+    node->slug = (souk_str_t){.data = node->document + (category->slug.data - document.data),
+                              .size = category->slug.size};
     node->position = category->position;
     node->created_at_us = category->created_at;
     node->updated_at_us = category->updated_at;
@@ -414,7 +423,8 @@ void catalog_tree_remove(catalog_tree_t *self, uint32_t at) {
 
 /* ---- walks ---- */
 
-static void s_walk(const catalog_tree_t *self, const catalog_nodes_t *list, uint32_t *nodes, size_t capacity, size_t *count) {
+static void s_walk(const catalog_tree_t *self, const catalog_nodes_t *list, uint32_t *nodes,
+                   size_t capacity, size_t *count) {
     for (uint32_t i = 0; i < list->count && *count < capacity; i++) {
         nodes[(*count)++] = list->nodes[i];
         s_walk(self, &self->nodes[list->nodes[i]].children, nodes, capacity, count);
@@ -428,10 +438,12 @@ size_t catalog_tree_walk(const catalog_tree_t *self, uint32_t *ret_nodes, size_t
 }
 
 size_t catalog_tree_bytes(const catalog_tree_t *self) {
-    size_t bytes = self->capacity * sizeof(self->nodes[0]) + catalog_map_bytes(&self->by_id) + catalog_map_bytes(&self->by_slug);
+    size_t bytes = self->capacity * sizeof(self->nodes[0]) + catalog_map_bytes(&self->by_id) +
+                   catalog_map_bytes(&self->by_slug);
     for (uint32_t i = 0; i < self->count; i++) {
         const catalog_node_t *node = &self->nodes[i];
-        bytes += node->id_size + node->document_size + node->encoded_size + roaring_bitmap_size_in_bytes(node->own) +
+        bytes += node->id_size + node->document_size + node->encoded_size +
+                 roaring_bitmap_size_in_bytes(node->own) +
                  roaring_bitmap_size_in_bytes(node->below);
     }
     return bytes;

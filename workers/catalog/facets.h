@@ -1,4 +1,5 @@
-/* Which products have which value of which property: tags, options (of their variants) and attributes. */
+/* Which products have which value of which property: tags, options (of their variants) and
+ * attributes. */
 #ifndef CATALOG_FACETS_H
 #define CATALOG_FACETS_H
 
@@ -15,6 +16,7 @@ typedef struct {
     uint32_t key_size;
     uint32_t *values; /* numbers of values, in no order */
     uint32_t values_count, values_capacity;
+    uint64_t products_sum; /* of its values */
     uint32_t next_free;
 } catalog_property_t;
 
@@ -38,16 +40,17 @@ typedef struct {
 void catalog_facets_init(catalog_facets_t *self);
 void catalog_facets_done(catalog_facets_t *self);
 
-/* Says that the product has the value; a second time changes nothing. A tag's name is empty. Names and values that are together longer than about
- * 2 kB (the schema allows less) are left out. */
-void catalog_facets_add(catalog_facets_t *self, catalog_property_kind_t kind, souk_str_t name, souk_str_t value,
-                        uint32_t product);
+/* Says that the product has the value; a second time changes nothing. A tag's name is empty. Names
+ * and values that are together longer than about 2 kB (the schema allows less) are left out. */
+void catalog_facets_add(catalog_facets_t *self, catalog_property_kind_t kind, souk_str_t name,
+                        souk_str_t value, uint32_t product);
 /* Takes that back; when it was not so, nothing changes. */
-void catalog_facets_remove(catalog_facets_t *self, catalog_property_kind_t kind, souk_str_t name, souk_str_t value,
-                           uint32_t product);
+void catalog_facets_remove(catalog_facets_t *self, catalog_property_kind_t kind, souk_str_t name,
+                           souk_str_t value, uint32_t product);
 
 /* The products that have the value; NULL when none has. */
-const roaring_bitmap_t *catalog_facets_find(const catalog_facets_t *self, catalog_property_kind_t kind, souk_str_t name,
+const roaring_bitmap_t *catalog_facets_find(const catalog_facets_t *self,
+                                            catalog_property_kind_t kind, souk_str_t name,
                                             souk_str_t value);
 
 souk_str_t catalog_property_name(const catalog_property_t *self);

@@ -31,7 +31,8 @@ static souk_err_t s_apply_category(catalog_index_t *self, const catalog_change_t
     souk_str_t document = {0};
     if (!change->deleted) {
         souk_arena_reset(self->arena);
-        if (catalog_category_decode(change->document, self->arena, &category, &document) != SOUK_OK ||
+        if (catalog_category_decode(change->document, self->arena, &category, &document) !=
+                SOUK_OK ||
             !souk_str_equal(category.id, change->entity_id) ||
             souk_str_equal(category.parent_id, change->entity_id)) {
             return SOUK_ERR_MALFORMED;
@@ -50,7 +51,8 @@ static souk_err_t s_apply_category(catalog_index_t *self, const catalog_change_t
 }
 
 static souk_err_t s_apply(catalog_index_t *self, const catalog_change_t *change) {
-    if (change->entity_id.size == 0 || change->entity_id.size > CATALOG_ID_BYTES_MAX || change->version < 1) {
+    if (change->entity_id.size == 0 || change->entity_id.size > CATALOG_ID_BYTES_MAX ||
+        change->version < 1) {
         return SOUK_ERR_MALFORMED;
     }
     bool old = change->version <= catalog_index_version(self, change->kind, change->entity_id);
@@ -83,7 +85,8 @@ void catalog_index_skip(catalog_index_t *self, int64_t revision) {
 
 /* ---- look-ups ---- */
 
-bool catalog_index_entity(const catalog_index_t *self, catalog_kind_t kind, souk_str_t id, catalog_entity_t *ret) {
+bool catalog_index_entity(const catalog_index_t *self, catalog_kind_t kind, souk_str_t id,
+                          catalog_entity_t *ret) {
     if (kind == CATALOG_PRODUCT) {
         uint32_t ordinal = catalog_map_find(&self->by_id, id);
         if (ordinal == CATALOG_NONE) {
@@ -121,12 +124,15 @@ int64_t catalog_index_version(const catalog_index_t *self, catalog_kind_t kind, 
     return catalog_index_entity(self, kind, id, &entity) ? entity.version : 0;
 }
 
-souk_str_t catalog_index_slug_owner(const catalog_index_t *self, catalog_kind_t kind, souk_str_t slug) {
-    uint32_t found = catalog_map_find(kind == CATALOG_PRODUCT ? &self->by_slug : &self->tree.by_slug, slug);
+souk_str_t catalog_index_slug_owner(const catalog_index_t *self, catalog_kind_t kind,
+                                    souk_str_t slug) {
+    uint32_t found =
+        catalog_map_find(kind == CATALOG_PRODUCT ? &self->by_slug : &self->tree.by_slug, slug);
     if (found == CATALOG_NONE) {
         return (souk_str_t){0};
     }
-    return kind == CATALOG_PRODUCT ? catalog_item_id(&self->items[found]) : catalog_tree_id(&self->tree, found);
+    return kind == CATALOG_PRODUCT ? catalog_item_id(&self->items[found])
+                                   : catalog_tree_id(&self->tree, found);
 }
 
 souk_str_t catalog_index_sku_owner(const catalog_index_t *self, souk_str_t sku) {
@@ -149,13 +155,15 @@ souk_str_t catalog_index_category_id(const catalog_index_t *self, souk_str_t id_
 
 bool catalog_index_category_empty(const catalog_index_t *self, souk_str_t id) {
     uint32_t at = catalog_tree_find(&self->tree, id);
-    return at == CATALOG_NONE ||
-           (self->tree.nodes[at].children.count == 0 && roaring_bitmap_is_empty(self->tree.nodes[at].own));
+    return at == CATALOG_NONE || (self->tree.nodes[at].children.count == 0 &&
+                                  roaring_bitmap_is_empty(self->tree.nodes[at].own));
 }
 
 bool catalog_index_category_below(const catalog_index_t *self, souk_str_t id, souk_str_t ancestor) {
-    uint32_t at = catalog_tree_find(&self->tree, id), above = catalog_tree_find(&self->tree, ancestor);
-    return at != CATALOG_NONE && above != CATALOG_NONE && catalog_tree_is_below(&self->tree, at, above);
+    uint32_t at = catalog_tree_find(&self->tree, id),
+             above = catalog_tree_find(&self->tree, ancestor);
+    return at != CATALOG_NONE && above != CATALOG_NONE &&
+           catalog_tree_is_below(&self->tree, at, above);
 }
 
 int catalog_index_category_depth(const catalog_index_t *self, souk_str_t id) {
@@ -174,13 +182,16 @@ uint64_t catalog_index_entities(const catalog_index_t *self) {
     return (uint64_t)self->products_known + self->tree.entities;
 }
 
-void catalog_index_each(const catalog_index_t *self, void (*fn)(void *arg, const catalog_change_t *change), void *arg) {
+void catalog_index_each(const catalog_index_t *self,
+                        void (*fn)(void *arg, const catalog_change_t *change), void *arg) {
     for (int kind = CATALOG_PRODUCT; kind <= CATALOG_CATEGORY; kind++) {
         uint32_t count = kind == CATALOG_PRODUCT ? self->items_count : self->tree.count;
         for (uint32_t i = 0; i < count; i++) {
             catalog_entity_t entity;
-            souk_str_t id = kind == CATALOG_PRODUCT ? catalog_item_id(&self->items[i]) : catalog_tree_id(&self->tree, i);
-            if (catalog_index_entity(self, (catalog_kind_t)kind, id, &entity) && entity.version > 0) {
+            souk_str_t id = kind == CATALOG_PRODUCT ? catalog_item_id(&self->items[i])
+                                                    : catalog_tree_id(&self->tree, i);
+            if (catalog_index_entity(self, (catalog_kind_t)kind, id, &entity) &&
+                entity.version > 0) {
                 fn(arg, &(catalog_change_t){.revision = entity.revision,
                                             .kind = (catalog_kind_t)kind,
                                             .entity_id = entity.id,

@@ -19,8 +19,9 @@
 #define CATALOG_NAME_KEY_BYTES_MAX 128
 #define CATALOG_ID_BYTES_MAX 64
 
-/* A product, by ordinal. Ordinals are never reused: what was deleted keeps its own, for its version and its SKUs. block holds the document, the encoded
- * summary, the slug and the name's sort key, one behind the other. */
+/* A product, by ordinal. Ordinals are never reused: what was deleted keeps its own, for its version
+ * and its SKUs. block holds the document, the encoded summary, the slug and the name's sort key,
+ * one behind the other. */
 typedef struct {
     char *id;
     char *block; /* NULL: deleted */
@@ -38,7 +39,7 @@ struct catalog_index {
     uint32_t products_known; /* deleted ones too */
     int64_t revision;
     catalog_map_t by_id, by_slug;
-    catalog_map_t by_sku;    /* ordinal * 2, + 1 while the product has it; keys in sku_keys */
+    catalog_map_t by_sku; /* ordinal * 2, + 1 while the product has it; keys in sku_keys */
     souk_arena_t *sku_keys;
     roaring_bitmap_t *statuses[CATALOG_STATUSES];
     catalog_order_t by_created, by_price, by_name;
@@ -61,9 +62,11 @@ souk_str_t catalog_item_name_key(const catalog_item_t *self);
 /* product_index.c: the ordinal of an id, made when it is new. */
 uint32_t catalog_item_require(catalog_index_t *self, souk_str_t id);
 /* A product's document takes the place of the former one; SOUK_ERR_MALFORMED changes nothing. */
-SOUK_MUST_CHECK souk_err_t catalog_product_apply(catalog_index_t *self, const catalog_change_t *change);
+SOUK_MUST_CHECK souk_err_t catalog_product_apply(catalog_index_t *self,
+                                                 const catalog_change_t *change);
 /* The SKUs of an older version: bound to the product unless they are bound already. */
-SOUK_MUST_CHECK souk_err_t catalog_product_remember(catalog_index_t *self, const catalog_change_t *change);
+SOUK_MUST_CHECK souk_err_t catalog_product_remember(catalog_index_t *self,
+                                                    const catalog_change_t *change);
 void catalog_product_init(catalog_index_t *self);
 void catalog_product_done(catalog_index_t *self);
 

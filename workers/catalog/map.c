@@ -1,8 +1,10 @@
-/* Open addressing with linear probing. The hash ignores the case of ASCII letters, so that keys that differ only in it share a
- * probe sequence. A taken-out entry leaves a mark; growth drops the marks.
+/* Open addressing with linear probing. The hash ignores the case of ASCII letters, so that keys
+ * that differ only in it share a probe sequence. A taken-out entry leaves a mark; growth drops the
+ * marks.
  *
- * Growth does not move everything at once: the former table stays beside the new one, each change moves some of its slots (whose
- * entries become marks there), and a search looks into both. The former table is empty long before the new one is full again. */
+ * Growth does not move everything at once: the former table stays beside the new one, each change
+ * moves some of its slots (whose entries become marks there), and a search looks into both. The
+ * former table is empty long before the new one is full again. */
 #include "map.h"
 
 #include <stdlib.h>
@@ -73,7 +75,8 @@ static void s_grow(catalog_map_t *self) {
     souk_assert(slots <= UINT32_MAX);
     self->old = self->table;
     self->moved = 0;
-    self->table = (catalog_map_table_t){.entries = calloc(slots, sizeof(catalog_map_entry_t)), .mask = slots - 1};
+    self->table = (catalog_map_table_t){.entries = calloc(slots, sizeof(catalog_map_entry_t)),
+                                        .mask = slots - 1};
     souk_assert(self->table.entries != NULL);
 }
 
@@ -83,8 +86,10 @@ void catalog_map_put(catalog_map_t *self, souk_str_t key, uint32_t value) {
         s_grow(self);
     }
     s_move(self, MOVES_EACH);
-    s_table_put(&self->table, &(catalog_map_entry_t){
-                                  .data = key.data, .size = (uint32_t)key.size, .hash = s_hash(key), .value = value});
+    s_table_put(&self->table, &(catalog_map_entry_t){.data = key.data,
+                                                     .size = (uint32_t)key.size,
+                                                     .hash = s_hash(key),
+                                                     .value = value});
     self->count++;
 }
 
@@ -93,11 +98,13 @@ static bool s_same(const catalog_map_entry_t *entry, souk_str_t key, uint32_t ha
            memcmp(entry->data, key.data, key.size) == 0;
 }
 
-static catalog_map_entry_t *s_table_entry(const catalog_map_table_t *table, souk_str_t key, uint32_t hash, uint32_t value) {
+static catalog_map_entry_t *s_table_entry(const catalog_map_table_t *table, souk_str_t key,
+                                          uint32_t hash, uint32_t value) {
     if (table->entries == NULL) {
         return NULL;
     }
-    for (size_t at = hash & table->mask; table->entries[at].data != NULL; at = (at + 1) & table->mask) {
+    for (size_t at = hash & table->mask; table->entries[at].data != NULL;
+         at = (at + 1) & table->mask) {
         if (table->entries[at].value == value && s_same(&table->entries[at], key, hash)) {
             return &table->entries[at];
         }
@@ -129,7 +136,8 @@ static uint32_t s_table_find(const catalog_map_table_t *table, souk_str_t key, u
     if (table->entries == NULL) {
         return CATALOG_NONE;
     }
-    for (size_t at = hash & table->mask; table->entries[at].data != NULL; at = (at + 1) & table->mask) {
+    for (size_t at = hash & table->mask; table->entries[at].data != NULL;
+         at = (at + 1) & table->mask) {
         if (s_same(&table->entries[at], key, hash)) {
             return table->entries[at].value;
         }
@@ -155,7 +163,8 @@ static bool s_same_any_case(const catalog_map_entry_t *entry, souk_str_t key, ui
     return true;
 }
 
-void catalog_map_find_any_case(const catalog_map_t *self, souk_str_t key, void (*fn)(void *arg, uint32_t value), void *arg) {
+void catalog_map_find_any_case(const catalog_map_t *self, souk_str_t key,
+                               void (*fn)(void *arg, uint32_t value), void *arg) {
     uint32_t hash = s_hash(key);
     const catalog_map_table_t *tables[] = {&self->table, &self->old};
     for (size_t t = 0; t < SOUK_COUNT_OF(tables); t++) {
@@ -163,7 +172,8 @@ void catalog_map_find_any_case(const catalog_map_t *self, souk_str_t key, void (
         if (table->entries == NULL) {
             continue;
         }
-        for (size_t at = hash & table->mask; table->entries[at].data != NULL; at = (at + 1) & table->mask) {
+        for (size_t at = hash & table->mask; table->entries[at].data != NULL;
+             at = (at + 1) & table->mask) {
             if (s_same_any_case(&table->entries[at], key, hash)) {
                 fn(arg, table->entries[at].value);
             }
@@ -172,6 +182,7 @@ void catalog_map_find_any_case(const catalog_map_t *self, souk_str_t key, void (
 }
 
 size_t catalog_map_bytes(const catalog_map_t *self) {
-    size_t slots = (self->table.entries != NULL ? self->table.mask + 1 : 0) + (self->old.entries != NULL ? self->old.mask + 1 : 0);
+    size_t slots = (self->table.entries != NULL ? self->table.mask + 1 : 0) +
+                   (self->old.entries != NULL ? self->old.mask + 1 : 0);
     return slots * sizeof(catalog_map_entry_t);
 }

@@ -1,5 +1,6 @@
-/* From a string to a number (an ordinal): ids, slugs, SKUs, words, facet values. A key may stand in it several times with different
- * numbers, since a catalogue that is being loaded passes through states that never were. */
+/* From a string to a number (an ordinal): ids, slugs, SKUs, words, facet values. A key may stand in
+ * it several times with different numbers, since a catalogue that is being loaded passes through
+ * states that never were. */
 #ifndef CATALOG_MAP_H
 #define CATALOG_MAP_H
 
@@ -22,8 +23,9 @@ typedef struct {
 
 typedef struct {
     catalog_map_table_t table;
-    catalog_map_table_t old; /* being moved to table, some slots with each change: no change pays for the whole */
-    size_t moved;            /* slots of old that are done */
+    catalog_map_table_t
+        old; /* being moved to table, some slots with each change: no change pays for the whole */
+    size_t moved; /* slots of old that are done */
     size_t count;
 } catalog_map_t;
 
@@ -41,7 +43,8 @@ void catalog_map_set(catalog_map_t *self, souk_str_t key, uint32_t value, uint32
 /* A number of the key, CATALOG_NONE when there is none. */
 uint32_t catalog_map_find(const catalog_map_t *self, souk_str_t key);
 /* Calls fn for every pair whose key equals key but for the case of ASCII letters. */
-void catalog_map_find_any_case(const catalog_map_t *self, souk_str_t key, void (*fn)(void *arg, uint32_t value), void *arg);
+void catalog_map_find_any_case(const catalog_map_t *self, souk_str_t key,
+                               void (*fn)(void *arg, uint32_t value), void *arg);
 
 size_t catalog_map_bytes(const catalog_map_t *self);
 

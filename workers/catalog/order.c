@@ -1,5 +1,6 @@
-/* An array of small sorted chunks: a tree of two levels. A full chunk is split in halves, one that becomes small is joined with its
- * neighbour, so that chunks are at least a quarter full on average and memory follows the count. */
+/* An array of small sorted chunks: a tree of two levels. A full chunk is split in halves, one that
+ * becomes small is joined with its neighbour, so that chunks are at least a quarter full on average
+ * and memory follows the count. */
 #include "order.h"
 
 #include <stdlib.h>
@@ -36,14 +37,17 @@ void catalog_order_done(catalog_order_t *self) {
 }
 
 /* True when the item stands before the place that is looked for. */
-static bool s_before(const catalog_order_t *self, uint32_t item, const catalog_sort_key_t *key, bool after) {
+static bool s_before(const catalog_order_t *self, uint32_t item, const catalog_sort_key_t *key,
+                     bool after) {
     const catalog_sort_key_t own = self->key_of(self->owner, item);
     int result = catalog_sort_key_compare(&own, key);
     return after ? result <= 0 : result < 0;
 }
 
-catalog_order_pos_t catalog_order_seek(const catalog_order_t *self, const catalog_sort_key_t *key, bool after) {
-    size_t low = 0, high = self->chunks_count; /* the first chunk whose last item does not stand before the place */
+catalog_order_pos_t catalog_order_seek(const catalog_order_t *self, const catalog_sort_key_t *key,
+                                       bool after) {
+    size_t low = 0, high = self->chunks_count; /* the first chunk whose last item does not stand
+                                                  before the place */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const catalog_order_chunk_t *chunk = self->chunks[middle];
@@ -79,7 +83,8 @@ static void s_add_chunk(catalog_order_t *self, size_t at) {
     catalog_order_chunk_t *chunk = malloc(sizeof(*chunk));
     souk_assert(chunk != NULL);
     chunk->count = 0;
-    memmove(&self->chunks[at + 1], &self->chunks[at], (self->chunks_count - at) * sizeof(self->chunks[0]));
+    memmove(&self->chunks[at + 1], &self->chunks[at],
+            (self->chunks_count - at) * sizeof(self->chunks[0]));
     self->chunks[at] = chunk;
     self->chunks_count++;
 }
@@ -87,12 +92,14 @@ static void s_add_chunk(catalog_order_t *self, size_t at) {
 static void s_drop_chunk(catalog_order_t *self, size_t at) {
     free(self->chunks[at]);
     self->chunks_count--;
-    memmove(&self->chunks[at], &self->chunks[at + 1], (self->chunks_count - at) * sizeof(self->chunks[0]));
+    memmove(&self->chunks[at], &self->chunks[at + 1],
+            (self->chunks_count - at) * sizeof(self->chunks[0]));
 }
 
 /* Room for one more at pos, which may move to another chunk. */
 static void s_make_room(catalog_order_t *self, catalog_order_pos_t *pos) {
-    if (pos->chunk == self->chunks_count && pos->chunk > 0) { /* behind the last: join the last chunk */
+    if (pos->chunk == self->chunks_count &&
+        pos->chunk > 0) { /* behind the last: join the last chunk */
         pos->chunk--;
         pos->at = self->chunks[pos->chunk]->count;
     }
@@ -122,7 +129,8 @@ void catalog_order_insert(catalog_order_t *self, uint32_t item) {
     catalog_order_pos_t pos = catalog_order_seek(self, &key, false);
     s_make_room(self, &pos);
     catalog_order_chunk_t *chunk = self->chunks[pos.chunk];
-    memmove(&chunk->items[pos.at + 1], &chunk->items[pos.at], (chunk->count - pos.at) * sizeof(chunk->items[0]));
+    memmove(&chunk->items[pos.at + 1], &chunk->items[pos.at],
+            (chunk->count - pos.at) * sizeof(chunk->items[0]));
     chunk->items[pos.at] = item;
     chunk->count++;
     self->count++;
@@ -149,7 +157,8 @@ void catalog_order_remove(catalog_order_t *self, uint32_t item) {
     souk_assert(chunk->items[pos.at] == item);
     chunk->count--;
     self->count--;
-    memmove(&chunk->items[pos.at], &chunk->items[pos.at + 1], (chunk->count - pos.at) * sizeof(chunk->items[0]));
+    memmove(&chunk->items[pos.at], &chunk->items[pos.at + 1],
+            (chunk->count - pos.at) * sizeof(chunk->items[0]));
     if (chunk->count == 0) {
         s_drop_chunk(self, pos.chunk);
     } else if (chunk->count < JOIN_AT) {
@@ -193,5 +202,6 @@ bool catalog_order_prev(const catalog_order_t *self, catalog_order_pos_t *pos, u
 }
 
 size_t catalog_order_bytes(const catalog_order_t *self) {
-    return self->chunks_count * sizeof(catalog_order_chunk_t) + self->chunks_capacity * sizeof(self->chunks[0]);
+    return self->chunks_count * sizeof(catalog_order_chunk_t) +
+           self->chunks_capacity * sizeof(self->chunks[0]);
 }

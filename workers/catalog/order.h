@@ -1,4 +1,5 @@
-/* Numbers in a sorted sequence: products by a sort key, words by spelling. A change costs the logarithm and one small move. */
+/* Numbers in a sorted sequence: products by a sort key, words by spelling. A change costs the
+ * logarithm and one small move. */
 #ifndef CATALOG_ORDER_H
 #define CATALOG_ORDER_H
 
@@ -28,7 +29,8 @@ typedef struct {
     const void *owner;
 } catalog_order_t;
 
-/* A place: an item, or one of both ends (before the first, behind the last). Valid until the order changes. */
+/* A place: an item, or one of both ends (before the first, behind the last). Valid until the order
+ * changes. */
 typedef struct {
     size_t chunk, at;
 } catalog_order_pos_t;
@@ -41,7 +43,8 @@ void catalog_order_insert(catalog_order_t *self, uint32_t item);
 void catalog_order_remove(catalog_order_t *self, uint32_t item);
 
 /* The first item whose key is not less than key (greater, when after). */
-catalog_order_pos_t catalog_order_seek(const catalog_order_t *self, const catalog_sort_key_t *key, bool after);
+catalog_order_pos_t catalog_order_seek(const catalog_order_t *self, const catalog_sort_key_t *key,
+                                       bool after);
 catalog_order_pos_t catalog_order_begin(const catalog_order_t *self);
 catalog_order_pos_t catalog_order_end(const catalog_order_t *self);
 /* The item at pos, then pos goes on; false at the end. */

@@ -9,7 +9,8 @@ static catalog_sort_key_t s_word_key(const void *owner, uint32_t item) {
 }
 
 void catalog_postings_init(catalog_postings_t *self, catalog_text_t *text) {
-    *self = (catalog_postings_t){.text = text, .terms_free = CATALOG_NONE, .words_free = CATALOG_NONE};
+    *self =
+        (catalog_postings_t){.text = text, .terms_free = CATALOG_NONE, .words_free = CATALOG_NONE};
     catalog_map_init(&self->by_stem);
     catalog_map_init(&self->by_word);
     catalog_order_init(&self->sorted, s_word_key, self);
@@ -53,9 +54,10 @@ static uint32_t s_new_term(catalog_postings_t *self, souk_str_t stem) {
         }
         number = self->terms_count++;
     }
-    self->terms[number] =
-        (catalog_term_t){.stem = s_copy(stem), .stem_size = (uint32_t)stem.size, .first_word = CATALOG_NONE};
-    catalog_map_put(&self->by_stem, (souk_str_t){.data = self->terms[number].stem, .size = stem.size}, number);
+    self->terms[number] = (catalog_term_t){
+        .stem = s_copy(stem), .stem_size = (uint32_t)stem.size, .first_word = CATALOG_NONE};
+    catalog_map_put(&self->by_stem,
+                    (souk_str_t){.data = self->terms[number].stem, .size = stem.size}, number);
     return number;
 }
 
@@ -71,10 +73,13 @@ static void s_new_word(catalog_postings_t *self, souk_str_t text, uint32_t term)
         }
         number = self->words_count++;
     }
-    self->words[number] = (catalog_word_t){
-        .text = s_copy(text), .size = (uint32_t)text.size, .term = term, .next = self->terms[term].first_word};
+    self->words[number] = (catalog_word_t){.text = s_copy(text),
+                                           .size = (uint32_t)text.size,
+                                           .term = term,
+                                           .next = self->terms[term].first_word};
     self->terms[term].first_word = number;
-    catalog_map_put(&self->by_word, (souk_str_t){.data = self->words[number].text, .size = text.size}, number);
+    catalog_map_put(&self->by_word,
+                    (souk_str_t){.data = self->words[number].text, .size = text.size}, number);
     catalog_order_insert(&self->sorted, number);
 }
 
@@ -99,13 +104,15 @@ static void s_drop_term(catalog_postings_t *self, uint32_t number) {
         uint32_t at = term->first_word;
         catalog_word_t *word = &self->words[at];
         catalog_order_remove(&self->sorted, at);
-        catalog_map_remove(&self->by_word, (souk_str_t){.data = word->text, .size = word->size}, at);
+        catalog_map_remove(&self->by_word, (souk_str_t){.data = word->text, .size = word->size},
+                           at);
         term->first_word = word->next;
         free(word->text);
         *word = (catalog_word_t){.next = self->words_free};
         self->words_free = at;
     }
-    catalog_map_remove(&self->by_stem, (souk_str_t){.data = term->stem, .size = term->stem_size}, number);
+    catalog_map_remove(&self->by_stem, (souk_str_t){.data = term->stem, .size = term->stem_size},
+                       number);
     free(term->stem);
     *term = (catalog_term_t){.first_word = self->terms_free};
     self->terms_free = number;
@@ -120,7 +127,8 @@ static bool s_holds(const catalog_term_t *term, uint32_t product) {
     return false;
 }
 
-void catalog_postings_add(catalog_postings_t *self, souk_str_t word, catalog_field_t field, uint32_t product) {
+void catalog_postings_add(catalog_postings_t *self, souk_str_t word, catalog_field_t field,
+                          uint32_t product) {
     catalog_term_t *term = &self->terms[s_require(self, word)];
     if (term->products[field] == NULL) {
         term->products[field] = roaring_bitmap_create();
@@ -132,13 +140,15 @@ void catalog_postings_add(catalog_postings_t *self, souk_str_t word, catalog_fie
     roaring_bitmap_add(term->products[field], product);
 }
 
-void catalog_postings_remove(catalog_postings_t *self, souk_str_t word, catalog_field_t field, uint32_t product) {
+void catalog_postings_remove(catalog_postings_t *self, souk_str_t word, catalog_field_t field,
+                             uint32_t product) {
     uint32_t number = catalog_postings_of_word(self, word);
     if (number == CATALOG_NONE) {
         return;
     }
     catalog_term_t *term = &self->terms[number];
-    if (term->products[field] == NULL || !roaring_bitmap_remove_checked(term->products[field], product)) {
+    if (term->products[field] == NULL ||
+        !roaring_bitmap_remove_checked(term->products[field], product)) {
         return;
     }
     if (roaring_bitmap_is_empty(term->products[field])) {
@@ -160,7 +170,8 @@ uint32_t catalog_postings_of_stem(const catalog_postings_t *self, souk_str_t ste
     return catalog_map_find(&self->by_stem, stem);
 }
 
-size_t catalog_postings_of_prefix(const catalog_postings_t *self, souk_str_t prefix, uint32_t *ret_terms, size_t capacity) {
+size_t catalog_postings_of_prefix(const catalog_postings_t *self, souk_str_t prefix,
+                                  uint32_t *ret_terms, size_t capacity) {
     const catalog_sort_key_t key = {.text = prefix};
     catalog_order_pos_t pos = catalog_order_seek(&self->sorted, &key, false);
     size_t count = 0;
@@ -176,13 +187,16 @@ size_t catalog_postings_of_prefix(const catalog_postings_t *self, souk_str_t pre
 }
 
 size_t catalog_postings_bytes(const catalog_postings_t *self) {
-    size_t bytes = self->terms_capacity * sizeof(self->terms[0]) + self->words_capacity * sizeof(self->words[0]) +
+    size_t bytes = self->terms_capacity * sizeof(self->terms[0]) +
+                   self->words_capacity * sizeof(self->words[0]) +
                    catalog_map_bytes(&self->by_stem) + catalog_map_bytes(&self->by_word) +
                    catalog_order_bytes(&self->sorted);
     for (uint32_t i = 0; i < self->terms_count; i++) {
         bytes += self->terms[i].stem_size;
         for (size_t f = 0; f < CATALOG_FIELDS_COUNT; f++) {
-            bytes += self->terms[i].products[f] != NULL ? roaring_bitmap_size_in_bytes(self->terms[i].products[f]) : 0;
+            bytes += self->terms[i].products[f] != NULL
+                         ? roaring_bitmap_size_in_bytes(self->terms[i].products[f])
+                         : 0;
         }
     }
     for (uint32_t i = 0; i < self->words_count; i++) {

@@ -1,5 +1,6 @@
-/* Which products hold which words. A word as written (folded) leads to its term (its stem); a term has a bitmap of products for each
- * field. Words are also sorted, to find those that begin with something. */
+/* Which products hold which words. A word as written (folded) leads to its term (its stem); a term
+ * has a bitmap of products for each field. Words are also sorted, to find those that begin with
+ * something. */
 #ifndef CATALOG_POSTINGS_H
 #define CATALOG_POSTINGS_H
 
@@ -11,7 +12,12 @@
 #include "text.h"
 
 /* Where a word stands: the name; tags, attributes and options; the description. */
-typedef enum { CATALOG_IN_NAME, CATALOG_IN_LABELS, CATALOG_IN_DESCRIPTION, CATALOG_FIELDS_COUNT } catalog_field_t;
+typedef enum {
+    CATALOG_IN_NAME,
+    CATALOG_IN_LABELS,
+    CATALOG_IN_DESCRIPTION,
+    CATALOG_FIELDS_COUNT
+} catalog_field_t;
 
 typedef struct {
     char *stem; /* NULL: free */
@@ -42,15 +48,19 @@ void catalog_postings_init(catalog_postings_t *self, catalog_text_t *text);
 void catalog_postings_done(catalog_postings_t *self);
 
 /* Says that the product holds the folded word there; a second time changes nothing. */
-void catalog_postings_add(catalog_postings_t *self, souk_str_t word, catalog_field_t field, uint32_t product);
+void catalog_postings_add(catalog_postings_t *self, souk_str_t word, catalog_field_t field,
+                          uint32_t product);
 /* Takes that back; when it was not so, nothing changes. */
-void catalog_postings_remove(catalog_postings_t *self, souk_str_t word, catalog_field_t field, uint32_t product);
+void catalog_postings_remove(catalog_postings_t *self, souk_str_t word, catalog_field_t field,
+                             uint32_t product);
 
 /* Terms of a folded word: CATALOG_NONE when no product holds it. */
 uint32_t catalog_postings_of_word(const catalog_postings_t *self, souk_str_t word);
 uint32_t catalog_postings_of_stem(const catalog_postings_t *self, souk_str_t stem);
-/* The terms of words that begin with prefix, in the words' order, at most capacity of them (a term may come twice). */
-size_t catalog_postings_of_prefix(const catalog_postings_t *self, souk_str_t prefix, uint32_t *ret_terms, size_t capacity);
+/* The terms of words that begin with prefix, in the words' order, at most capacity of them (a term
+ * may come twice). */
+size_t catalog_postings_of_prefix(const catalog_postings_t *self, souk_str_t prefix,
+                                  uint32_t *ret_terms, size_t capacity);
 
 size_t catalog_postings_bytes(const catalog_postings_t *self);
 

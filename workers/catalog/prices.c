@@ -44,7 +44,8 @@ void catalog_prices_remove(catalog_prices_t *self, int64_t amount, uint32_t prod
 }
 
 roaring_bitmap_t *catalog_prices_range(const catalog_prices_t *self, int64_t min, int64_t max,
-                                       int64_t (*price_of)(const void *owner, uint32_t product), const void *owner) {
+                                       int64_t (*price_of)(const void *owner, uint32_t product),
+                                       const void *owner) {
     roaring_bitmap_t *result = roaring_bitmap_create();
     souk_assert(result != NULL);
     if (min > max) {

@@ -1,6 +1,7 @@
-/* Products in the index. What a product adds to postings, facets, tree and SKUs is a function of its document alone; to take it
- * out again, the old document is decoded and the same function runs the other way. That costs some microseconds for a change and saves
- * the memory of remembering it. */
+/* Products in the index. What a product adds to postings, facets, tree and SKUs is a function of
+ * its document alone; to take it out again, the old document is decoded and the same function runs
+ * the other way. That costs some microseconds for a change and saves the memory of remembering it.
+ */
 #include <stdlib.h>
 
 #include "index_impl.h"
@@ -25,7 +26,8 @@ souk_str_t catalog_item_summary(const catalog_item_t *self) {
 }
 
 souk_str_t catalog_item_slug(const catalog_item_t *self) {
-    return (souk_str_t){.data = self->block + self->document_size + self->summary_size, .size = self->slug_size};
+    return (souk_str_t){.data = self->block + self->document_size + self->summary_size,
+                        .size = self->slug_size};
 }
 
 souk_str_t catalog_item_name_key(const catalog_item_t *self) {
@@ -132,7 +134,8 @@ souk_err_t catalog_product_remember(catalog_index_t *self, const catalog_change_
     souk_issues_t issues;
     souk_issues_init(&issues);
     souk_arena_reset(self->arena);
-    SOUK_TRY(souk_schema_from_mp(&catalog_product_type, change->document, self->arena, &product, &issues));
+    SOUK_TRY(souk_schema_from_mp(&catalog_product_type, change->document, self->arena, &product,
+                                 &issues));
     uint32_t ordinal = catalog_item_require(self, change->entity_id);
     size_t count = 0;
     const catalog_variant_t *variants = catalog_product_variants(&product, &count);
@@ -167,7 +170,8 @@ static void s_link_text(s_link_t *link, catalog_field_t field, souk_str_t text) 
     catalog_text_words(&link->index->text, text, s_link_word, link);
 }
 
-static void s_link_value(s_link_t *link, catalog_property_kind_t kind, souk_str_t name, souk_str_t value) {
+static void s_link_value(s_link_t *link, catalog_property_kind_t kind, souk_str_t name,
+                         souk_str_t value) {
     s_link_text(link, CATALOG_IN_LABELS, value);
     if (link->add) {
         catalog_facets_add(&link->index->facets, kind, name, value, link->ordinal);
@@ -204,7 +208,8 @@ static void s_link(s_link_t *link, const catalog_product_t *product) {
 static void s_decode(catalog_index_t *self, const catalog_item_t *item, catalog_product_t *ret) {
     souk_issues_t issues;
     souk_issues_init(&issues);
-    souk_err_t err = souk_schema_from_mp(&catalog_product_type, catalog_item_document(item), self->former, ret, &issues);
+    souk_err_t err = souk_schema_from_mp(&catalog_product_type, catalog_item_document(item),
+                                         self->former, ret, &issues);
     souk_assert(err == SOUK_OK); /* it was decoded when it came */
 }
 
@@ -264,7 +269,8 @@ static void s_summarize(const catalog_product_t *product, souk_buf_t *buf) {
     for (size_t i = 0; i < count; i++) { /* of the cheapest variant, the first of several */
         if (variants[i].price.amount == product->price_min.amount) {
             const souk_bits_t *bits = &variants[i].bits;
-            if (souk_bits_has(bits, CATALOG_VARIANT_COMPARE_AT_PRICE_BIT) && !souk_bits_nil(bits, CATALOG_VARIANT_COMPARE_AT_PRICE_BIT)) {
+            if (souk_bits_has(bits, CATALOG_VARIANT_COMPARE_AT_PRICE_BIT) &&
+                !souk_bits_nil(bits, CATALOG_VARIANT_COMPARE_AT_PRICE_BIT)) {
                 summary.compare_at_price = variants[i].compare_at_price;
                 souk_bits_set(&summary.bits, CATALOG_PRODUCT_SUMMARY_COMPARE_AT_PRICE_BIT);
             }
@@ -275,8 +281,8 @@ static void s_summarize(const catalog_product_t *product, souk_buf_t *buf) {
 }
 
 /* The item's next state, its block owned by the caller; the rest of what it needs is in change. */
-static souk_err_t s_make(catalog_index_t *self, const catalog_change_t *change, const catalog_product_t *product,
-                         catalog_item_t *ret) {
+static souk_err_t s_make(catalog_index_t *self, const catalog_change_t *change,
+                         const catalog_product_t *product, catalog_item_t *ret) {
     souk_buf_clear(&self->buf);
     souk_buf_append_str(&self->buf, change->document);
     s_summarize(product, &self->buf);
@@ -316,7 +322,8 @@ souk_err_t catalog_product_apply(catalog_index_t *self, const catalog_change_t *
         souk_issues_t issues;
         souk_issues_init(&issues);
         if (change->document.size > DOCUMENT_BYTES_MAX ||
-            souk_schema_from_mp(&catalog_product_type, change->document, self->arena, &product, &issues) != SOUK_OK ||
+            souk_schema_from_mp(&catalog_product_type, change->document, self->arena, &product,
+                                &issues) != SOUK_OK ||
             !souk_str_equal(product.id, change->entity_id)) {
             return SOUK_ERR_MALFORMED;
         }

@@ -1,10 +1,12 @@
-/* Two ways to a page. Few matches: look at each and keep the best. Many: walk the sorted order from the cursor on and take what
- * matches; about limit * products / matches steps. Both cost far less than a sort of all matches. Relevance has no order of its own: each match gets
- * a score, and the first way applies.
+/* Two ways to a page. Few matches: look at each and keep the best. Many: walk the sorted order from
+ * the cursor on and take what matches; about limit * products / matches steps. Both cost far less
+ * than a sort of all matches. Relevance has no order of its own: each match gets a score, and the
+ * first way applies.
  *
- * A score is a sum over the query's words: rarity times where the word stands, more when the stem itself stands there. A name that is the query, that begins
- * with it, and a SKU that is it come first, whatever else scores. Rarity comes from the page before when there is one, so that the score of a
- * product that did not change does not change either. */
+ * A score is a sum over the query's words: rarity times where the word stands, more when the stem
+ * itself stands there. A name that is the query, that begins with it, and a SKU that is it come
+ * first, whatever else scores. Rarity comes from the page before when there is one, so that the
+ * score of a product that did not change does not change either. */
 #include "rank.h"
 
 #include <stdlib.h>
@@ -20,7 +22,8 @@ static const uint32_t s_field_scores[CATALOG_FIELDS_COUNT] = {8, 4, 1};
 /* ---- scores ---- */
 
 /* Adds score to each product that is in both. */
-static void s_add_score(uint32_t *scores, const roaring_bitmap_t *products, const roaring_bitmap_t *matches, uint32_t score) {
+static void s_add_score(uint32_t *scores, const roaring_bitmap_t *products,
+                        const roaring_bitmap_t *matches, uint32_t score) {
     roaring_bitmap_t *both = roaring_bitmap_and(products, matches);
     souk_assert(both != NULL);
     size_t count = roaring_bitmap_get_cardinality(both);
@@ -34,12 +37,15 @@ static void s_add_score(uint32_t *scores, const roaring_bitmap_t *products, cons
     roaring_bitmap_free(both);
 }
 
-static void s_score_word(const catalog_match_t *match, const catalog_query_word_t *word, uint32_t *scores) {
+static void s_score_word(const catalog_match_t *match, const catalog_query_word_t *word,
+                         uint32_t *scores) {
     for (size_t f = 0; f < CATALOG_FIELDS_COUNT; f++) {
         uint32_t score = word->weight * s_field_scores[f];
         s_add_score(scores, word->products[f], match->all, score);
-        if (word->exact != CATALOG_NONE && match->index->postings.terms[word->exact].products[f] != NULL) {
-            s_add_score(scores, match->index->postings.terms[word->exact].products[f], match->all, score);
+        if (word->exact != CATALOG_NONE &&
+            match->index->postings.terms[word->exact].products[f] != NULL) {
+            s_add_score(scores, match->index->postings.terms[word->exact].products[f], match->all,
+                        score);
         }
     }
 }
@@ -55,11 +61,14 @@ static void s_score_names(const catalog_index_t *index, souk_str_t q, uint32_t *
         memcpy(text, folded.data, size);
         text[size] = (char)0xff; /* behind every letter */
         const catalog_order_t *order = &index->by_name;
-        catalog_order_pos_t pos = catalog_order_seek(order, &(catalog_sort_key_t){.text = {text, size}}, false);
-        catalog_order_pos_t end = catalog_order_seek(order, &(catalog_sort_key_t){.text = {text, size + 1}}, false);
+        catalog_order_pos_t pos =
+            catalog_order_seek(order, &(catalog_sort_key_t){.text = {text, size}}, false);
+        catalog_order_pos_t end =
+            catalog_order_seek(order, &(catalog_sort_key_t){.text = {text, size + 1}}, false);
         uint32_t ordinal = 0;
         bool same = true;
-        while ((pos.chunk != end.chunk || pos.at != end.at) && catalog_order_next(order, &pos, &ordinal)) {
+        while ((pos.chunk != end.chunk || pos.at != end.at) &&
+               catalog_order_next(order, &pos, &ordinal)) {
             same = same && index->items[ordinal].name_key_size == size;
             scores[ordinal] += same ? SCORE_NAME_IS_QUERY : SCORE_NAME_BEGINS;
         }
@@ -105,7 +114,8 @@ static int s_compare(const s_best_t *self, const catalog_place_t *a, const catal
 static void s_best_offer(s_best_t *self, uint32_t ordinal) {
     catalog_place_t place = {.score = self->scores != NULL ? self->scores[ordinal] : 0};
     bool full = self->count == self->capacity;
-    if ((full && place.score < self->places[self->count - 1].score) || (self->after != NULL && place.score > self->after->score)) {
+    if ((full && place.score < self->places[self->count - 1].score) ||
+        (self->after != NULL && place.score > self->after->score)) {
         return; /* decided without the key, which is a look at cold memory */
     }
     place.key = self->order->key_of(self->order->owner, ordinal);
@@ -123,8 +133,10 @@ static void s_best_offer(s_best_t *self, uint32_t ordinal) {
         }
     }
     self->count += !full;
-    memmove(&self->products[low + 1], &self->products[low], (self->count - 1 - low) * sizeof(self->products[0]));
-    memmove(&self->places[low + 1], &self->places[low], (self->count - 1 - low) * sizeof(self->places[0]));
+    memmove(&self->products[low + 1], &self->products[low],
+            (self->count - 1 - low) * sizeof(self->products[0]));
+    memmove(&self->places[low + 1], &self->places[low],
+            (self->count - 1 - low) * sizeof(self->places[0]));
     self->products[low] = ordinal;
     self->places[low] = place;
 }
@@ -144,13 +156,15 @@ static void s_best_of_matches(s_best_t *self, const roaring_bitmap_t *matches) {
 
 static void s_best_of_order(s_best_t *self, const roaring_bitmap_t *matches) {
     const catalog_order_t *order = self->order;
-    catalog_order_pos_t pos = self->descending ? catalog_order_end(order) : catalog_order_begin(order);
+    catalog_order_pos_t pos =
+        self->descending ? catalog_order_end(order) : catalog_order_begin(order);
     if (self->after != NULL) {
         pos = catalog_order_seek(order, &self->after->key, !self->descending);
     }
     uint32_t ordinal = 0;
     while (self->count < self->capacity &&
-           (self->descending ? catalog_order_prev(order, &pos, &ordinal) : catalog_order_next(order, &pos, &ordinal))) {
+           (self->descending ? catalog_order_prev(order, &pos, &ordinal)
+                             : catalog_order_next(order, &pos, &ordinal))) {
         if (roaring_bitmap_contains(matches, ordinal)) {
             self->products[self->count] = ordinal;
             self->places[self->count++].key = order->key_of(order->owner, ordinal);
@@ -172,8 +186,8 @@ static const catalog_order_t *s_order(const catalog_index_t *index, catalog_sort
     return &index->by_created;
 }
 
-void catalog_rank(const catalog_match_t *match, souk_str_t q, catalog_sort_t sort, const catalog_place_t *after, size_t limit,
-                  catalog_page_t *ret) {
+void catalog_rank(const catalog_match_t *match, souk_str_t q, catalog_sort_t sort,
+                  const catalog_place_t *after, size_t limit, catalog_page_t *ret) {
     souk_assert(limit >= 1 && limit <= CATALOG_PAGE_MAX);
     bool by_score = sort == CATALOG_SORT_RELEVANCE && q.size > 0;
     uint32_t *scores = by_score ? s_scores(match, q) : NULL;

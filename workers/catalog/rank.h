@@ -7,7 +7,8 @@
 
 #define CATALOG_PAGE_MAX 100
 
-/* In the order of the schema's enum. Relevance without q is -created_at. Products that are equal stand by id, in the same direction. */
+/* In the order of the schema's enum. Relevance without q is -created_at. Products that are equal
+ * stand by id, in the same direction. */
 typedef enum {
     CATALOG_SORT_RELEVANCE,
     CATALOG_SORT_PRICE,
@@ -29,8 +30,9 @@ typedef struct {
     catalog_place_t last; /* of the last product */
 } catalog_page_t;
 
-/* The first limit (1..CATALOG_PAGE_MAX) products of match->all behind after (NULL: from the start). */
-void catalog_rank(const catalog_match_t *match, souk_str_t q, catalog_sort_t sort, const catalog_place_t *after, size_t limit,
-                  catalog_page_t *ret);
+/* The first limit (1..CATALOG_PAGE_MAX) products of match->all behind after (NULL: from the start).
+ */
+void catalog_rank(const catalog_match_t *match, souk_str_t q, catalog_sort_t sort,
+                  const catalog_place_t *after, size_t limit, catalog_page_t *ret);
 
 #endif

@@ -54,7 +54,8 @@ static int s_compare_numbers(const void *a, const void *b) {
 static void s_add_prefix(const catalog_index_t *index, catalog_query_word_t *word) {
     uint32_t *terms = malloc(CATALOG_EXPANSIONS_MAX * sizeof(terms[0]));
     souk_assert(terms != NULL);
-    size_t count = catalog_postings_of_prefix(&index->postings, s_text(word), terms, CATALOG_EXPANSIONS_MAX);
+    size_t count =
+        catalog_postings_of_prefix(&index->postings, s_text(word), terms, CATALOG_EXPANSIONS_MAX);
     qsort(terms, count, sizeof(terms[0]), s_compare_numbers);
     for (size_t i = 0; i < count; i++) {
         if ((i == 0 || terms[i] != terms[i - 1]) && terms[i] != word->exact) {
@@ -91,7 +92,8 @@ static roaring_bitmap_t *s_any_field(const catalog_query_word_t *word) {
     return any;
 }
 
-/* 1 + twice the binary logarithm of products per product that has the word: in steps, so that one more product rarely matters. */
+/* 1 + twice the binary logarithm of products per product that has the word: in steps, so that one
+ * more product rarely matters. */
 static uint8_t s_weight(uint64_t products, uint64_t having) {
     if (having == 0 || having >= products) {
         return 1;
@@ -101,10 +103,11 @@ static uint8_t s_weight(uint64_t products, uint64_t having) {
     return (uint8_t)(weight < 63 ? weight : 63);
 }
 
-/* Finds the word's terms. within: what counts as found. given: what the page before decided, or NULL. The products with the word,
- * owned by the caller. */
-static roaring_bitmap_t *s_find_word(const catalog_index_t *index, catalog_query_word_t *word, souk_str_t stem, bool last,
-                                     const roaring_bitmap_t *within, const uint8_t *given) {
+/* Finds the word's terms. within: what counts as found. given: what the page before decided, or
+ * NULL. The products with the word, owned by the caller. */
+static roaring_bitmap_t *s_find_word(const catalog_index_t *index, catalog_query_word_t *word,
+                                     souk_str_t stem, bool last, const roaring_bitmap_t *within,
+                                     const uint8_t *given) {
     for (size_t f = 0; f < CATALOG_FIELDS_COUNT; f++) {
         word->products[f] = roaring_bitmap_create();
         souk_assert(word->products[f] != NULL);
@@ -126,11 +129,14 @@ static roaring_bitmap_t *s_find_word(const catalog_index_t *index, catalog_query
             roaring_bitmap_free(any);
         }
         word->corrected = true;
-        catalog_typo_each(s_text(word), s_add_spelling, &(s_spellings_t){.index = index, .word = word});
+        catalog_typo_each(s_text(word), s_add_spelling,
+                          &(s_spellings_t){.index = index, .word = word});
         s_repair(word);
         any = s_any_field(word);
     }
-    word->weight = given != NULL ? *given & 0x7f : s_weight(index->products_count, roaring_bitmap_get_cardinality(any));
+    word->weight = given != NULL
+                       ? *given & 0x7f
+                       : s_weight(index->products_count, roaring_bitmap_get_cardinality(any));
     return any;
 }
 
@@ -153,7 +159,8 @@ static souk_str_t s_trim(souk_str_t text) {
 }
 
 /* base becomes: of the products in base, those that match q. */
-static souk_err_t s_match_words(catalog_match_t *self, souk_str_t q, const catalog_weights_t *weights) {
+static souk_err_t s_match_words(catalog_match_t *self, souk_str_t q,
+                                const catalog_weights_t *weights) {
     catalog_text_t text;
     catalog_text_init(&text);
     catalog_text_words(&text, q, s_add_word, &(s_words_t){.match = self});
@@ -171,8 +178,9 @@ static souk_err_t s_match_words(catalog_match_t *self, souk_str_t q, const catal
     }
     for (size_t i = 0; i < self->words_count; i++) {
         catalog_query_word_t *word = &self->words[i];
-        roaring_bitmap_t *any = s_find_word(self->index, word, catalog_text_stem(&text, s_text(word)), i + 1 == self->words_count,
-                                            within, weights != NULL ? &weights->words[i] : NULL);
+        roaring_bitmap_t *any = s_find_word(
+            self->index, word, catalog_text_stem(&text, s_text(word)), i + 1 == self->words_count,
+            within, weights != NULL ? &weights->words[i] : NULL);
         roaring_bitmap_and_inplace(found, any);
         roaring_bitmap_free(any);
     }
@@ -196,7 +204,8 @@ static void s_or(roaring_bitmap_t *bitmap, const roaring_bitmap_t *other) {
     }
 }
 
-static roaring_bitmap_t *s_group(catalog_match_t *self, catalog_group_kind_t kind, souk_str_t name) {
+static roaring_bitmap_t *s_group(catalog_match_t *self, catalog_group_kind_t kind,
+                                 souk_str_t name) {
     for (size_t i = 0; i < self->groups_count; i++) {
         if (self->groups[i].kind == kind && souk_str_equal(self->groups[i].name, name)) {
             return self->groups[i].products;
@@ -211,14 +220,17 @@ static roaring_bitmap_t *s_group(catalog_match_t *self, catalog_group_kind_t kin
     return group->products;
 }
 
-static souk_err_t s_add_pairs(catalog_match_t *self, catalog_group_kind_t kind, const souk_pairs_t *pairs) {
-    catalog_property_kind_t property = kind == CATALOG_BY_OPTION ? CATALOG_OPTION : CATALOG_ATTRIBUTE;
+static souk_err_t s_add_pairs(catalog_match_t *self, catalog_group_kind_t kind,
+                              const souk_pairs_t *pairs) {
+    catalog_property_kind_t property =
+        kind == CATALOG_BY_OPTION ? CATALOG_OPTION : CATALOG_ATTRIBUTE;
     for (size_t i = 0; i < pairs->count; i++) {
         roaring_bitmap_t *products = s_group(self, kind, pairs->items[i].name);
         if (products == NULL) {
             return SOUK_ERR_MALFORMED;
         }
-        s_or(products, catalog_facets_find(&self->index->facets, property, pairs->items[i].name, pairs->items[i].value));
+        s_or(products, catalog_facets_find(&self->index->facets, property, pairs->items[i].name,
+                                           pairs->items[i].value));
     }
     return SOUK_OK;
 }
@@ -259,14 +271,15 @@ static void s_match_price(catalog_match_t *self, const catalog_query_t *query) {
     if (query->has_price_min || query->has_price_max) {
         int64_t min = query->has_price_min ? query->price_min : 0;
         int64_t max = query->has_price_max ? query->price_max : INT64_MAX;
-        roaring_bitmap_t *range = catalog_prices_range(&self->index->prices, min, max, s_price_of, self->index);
+        roaring_bitmap_t *range =
+            catalog_prices_range(&self->index->prices, min, max, s_price_of, self->index);
         roaring_bitmap_and_inplace(self->base, range);
         roaring_bitmap_free(range);
     }
 }
 
-souk_err_t catalog_match_init(catalog_match_t *ret, const catalog_index_t *index, const catalog_query_t *query,
-                              const catalog_weights_t *weights) {
+souk_err_t catalog_match_init(catalog_match_t *ret, const catalog_index_t *index,
+                              const catalog_query_t *query, const catalog_weights_t *weights) {
     ret->index = index;
     ret->words_count = ret->sku_owners_count = ret->groups_count = 0;
     ret->base = ret->all = NULL;

@@ -30,7 +30,8 @@ static bool s_is_blank(uint8_t byte) {
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-/* Appends text in lower case, white space collapsed and none at the ends: all that folding means for ASCII; other bytes pass. */
+/* Appends text in lower case, white space collapsed and none at the ends: all that folding means
+ * for ASCII; other bytes pass. */
 static void s_append_lower(souk_buf_t *buf, souk_str_t text) {
     uint8_t *out = souk_buf_reserve(buf, text.size + 1);
     if (out == NULL) {
@@ -63,11 +64,13 @@ souk_str_t catalog_text_fold(catalog_text_t *self, souk_str_t text) {
         return souk_buf_str(&self->folded);
     }
     utf8proc_uint8_t *mapped = NULL;
-    const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_CASEFOLD |
-                                      UTF8PROC_STRIPMARK | UTF8PROC_IGNORE;
-    utf8proc_ssize_t size = utf8proc_map((const utf8proc_uint8_t *)text.data, (utf8proc_ssize_t)text.size, &mapped, options);
+    const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT |
+                                      UTF8PROC_CASEFOLD | UTF8PROC_STRIPMARK | UTF8PROC_IGNORE;
+    utf8proc_ssize_t size = utf8proc_map((const utf8proc_uint8_t *)text.data,
+                                         (utf8proc_ssize_t)text.size, &mapped, options);
     if (size > 0) {
-        s_append_lower(&self->folded, (souk_str_t){.data = (const char *)mapped, .size = (size_t)size});
+        s_append_lower(&self->folded,
+                       (souk_str_t){.data = (const char *)mapped, .size = (size_t)size});
     }
     free(mapped);
     return souk_buf_str(&self->folded);
@@ -121,7 +124,8 @@ static void s_emit(souk_str_t word, void (*fn)(void *arg, souk_str_t word), void
     }
 }
 
-void catalog_text_words(catalog_text_t *self, souk_str_t text, void (*fn)(void *arg, souk_str_t word), void *arg) {
+void catalog_text_words(catalog_text_t *self, souk_str_t text,
+                        void (*fn)(void *arg, souk_str_t word), void *arg) {
     souk_str_t folded = catalog_text_fold(self, text);
     if (folded.size == 0) {
         return;
@@ -151,7 +155,8 @@ void catalog_text_words(catalog_text_t *self, souk_str_t text, void (*fn)(void *
 }
 
 souk_str_t catalog_text_stem(catalog_text_t *self, souk_str_t word) {
-    const sb_symbol *stem = sb_stemmer_stem(self->stemmer, (const sb_symbol *)word.data, (int)word.size);
+    const sb_symbol *stem =
+        sb_stemmer_stem(self->stemmer, (const sb_symbol *)word.data, (int)word.size);
     int size = sb_stemmer_length(self->stemmer);
     if (stem == NULL || size <= 0) {
         return word;
@@ -160,8 +165,9 @@ souk_str_t catalog_text_stem(catalog_text_t *self, souk_str_t word) {
 }
 
 bool catalog_text_is_stop_word(souk_str_t word) {
-    static const char *const words[] = {"a",  "an", "and", "are", "as", "at", "be",  "by", "for",
-                                        "from", "in", "is",  "it",  "of", "on", "or", "the", "to", "with"};
+    static const char *const words[] = {"a",  "an",  "and",  "are", "as",  "at", "be",
+                                        "by", "for", "from", "in",  "is",  "it", "of",
+                                        "on", "or",  "the",  "to",  "with"};
     for (size_t i = 0; i < SOUK_COUNT_OF(words); i++) {
         if (souk_str_equal(word, souk_str_of(words[i]))) {
             return true;

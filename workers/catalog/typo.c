@@ -1,5 +1,5 @@
-/* About 75 spellings per letter, each one a look-up in a hash map: cheaper than a walk over the vocabulary, and independent of its
- * size. */
+/* About 75 spellings per letter, each one a look-up in a hash map: cheaper than a walk over the
+ * vocabulary, and independent of its size. */
 #include "typo.h"
 
 #include <utf8proc.h>
@@ -19,7 +19,8 @@ static bool s_split(souk_str_t word, s_letters_t *ret) {
     ret->count = 0;
     while (at < word.size) {
         utf8proc_int32_t point = 0;
-        utf8proc_ssize_t size = utf8proc_iterate((const utf8proc_uint8_t *)word.data + at, (utf8proc_ssize_t)(word.size - at), &point);
+        utf8proc_ssize_t size = utf8proc_iterate((const utf8proc_uint8_t *)word.data + at,
+                                                 (utf8proc_ssize_t)(word.size - at), &point);
         if (size <= 0) {
             return false;
         }
@@ -38,8 +39,10 @@ static souk_str_t s_splice(char *out, souk_str_t word, size_t from, size_t to, s
     return (souk_str_t){.data = out, .size = word.size - (to - from) + middle.size};
 }
 
-static void s_swap(char *out, souk_str_t word, const s_letters_t *letters, size_t at, souk_str_t *ret) {
-    size_t first = letters->start[at], second = letters->start[at + 1], end = letters->start[at + 2];
+static void s_swap(char *out, souk_str_t word, const s_letters_t *letters, size_t at,
+                   souk_str_t *ret) {
+    size_t first = letters->start[at], second = letters->start[at + 1],
+           end = letters->start[at + 2];
     memcpy(out, word.data, word.size);
     memcpy(out + first, word.data + second, end - second);
     memcpy(out + first + (end - second), word.data + first, second - first);
