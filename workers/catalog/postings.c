@@ -129,7 +129,8 @@ static bool s_holds(const catalog_term_t *term, uint32_t product) {
 
 void catalog_postings_add(catalog_postings_t *self, souk_str_t word, catalog_field_t field,
                           uint32_t product) {
-    catalog_term_t *term = &self->terms[s_require(self, word)];
+    uint32_t number = s_require(self, word); /* may move the terms */
+    catalog_term_t *term = &self->terms[number];
     if (term->products[field] == NULL) {
         term->products[field] = roaring_bitmap_create();
         souk_assert(term->products[field] != NULL);

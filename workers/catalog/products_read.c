@@ -61,8 +61,7 @@ souk_err_t catalog_products_list(souk_ctx_t *ctx, const catalog_products_list_re
 }
 
 static unsigned s_statuses(const souk_list_t *names, souk_str_t *ret_unknown) {
-    static const souk_str_t statuses[] = {SOUK_STR("draft"), SOUK_STR("active"),
-                                          SOUK_STR("archived")};
+    const souk_str_t statuses[] = {SOUK_STR("draft"), SOUK_STR("active"), SOUK_STR("archived")};
     const souk_str_t *items = names->items;
     unsigned result = 0;
     for (size_t i = 0; i < names->count; i++) {
@@ -120,7 +119,7 @@ souk_err_t catalog_products_get(souk_ctx_t *ctx, const catalog_products_get_req_
 souk_err_t catalog_admin_products_get(souk_ctx_t *ctx, const catalog_admin_products_get_req_t *req,
                                       catalog_admin_products_get_rep_t *ret_rep) {
     (void)ret_rep;
-    return s_get(ctx, req->key, true);
+    return s_get(ctx, req->id, true);
 }
 
 static souk_err_t s_facets(const catalog_index_t *index, const catalog_query_t *query,
