@@ -48,3 +48,13 @@ function(souk_fuzzer name)
             TIMEOUT 120 LABELS "fuzz" FAIL_REGULAR_EXPRESSION "${SOUK_SANITIZER_REPORT}")
     endif()
 endfunction()
+
+# souk_pytest(NAME FOLDER folder [LABELS l ...]): pytest on a folder of tests/, with the programs of this build:
+# SOUK_BUILD_DIR is where they are.
+function(souk_pytest name)
+    cmake_parse_arguments(arg "" "FOLDER" "LABELS" ${ARGN})
+    add_test(NAME ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
+        COMMAND ${SOUK_PYTHON} -m pytest -q -p no:cacheprovider ${arg_FOLDER})
+    set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}"
+        ENVIRONMENT "SOUK_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${CMAKE_SOURCE_DIR}/tests")
+endfunction()

@@ -76,7 +76,9 @@ static int s_load(int argc, char **argv, souk_soukctl_config_t *ret) {
     souk_buf_init(&message, MESSAGE_BYTES_MAX);
     souk_err_t err = souk_config_load(souk_soukctl_config_rows, souk_soukctl_config_rows_count,
                                       argc, argv, ret, &message);
-    (void)fwrite(message.data, 1, message.size, err == SOUK_ERR_CANCELLED ? stdout : stderr);
+    if (message.size > 0) {
+        (void)fwrite(message.data, 1, message.size, err == SOUK_ERR_CANCELLED ? stdout : stderr);
+    }
     souk_buf_done(&message);
     return err == SOUK_OK ? -1 : err == SOUK_ERR_CANCELLED ? SOUKCTL_OK : SOUKCTL_USAGE;
 }

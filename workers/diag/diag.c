@@ -59,31 +59,43 @@ souk_err_t diag_fixed_slot(souk_ctx_t *ctx, const diag_fixed_slot_req_t *req,
 typedef struct {
     const char *id, *name;
     int64_t amount;
-    const char *tags[3];
+    const char *tags[4];
 } diag_item_t;
 
 /* Eight lines of a shop's list: about what a page of a catalogue holds, 1.3 kB of JSON. */
 static const diag_item_t s_items[] = {
-    {"item_walnut_board", "Walnut serving board with handle", 3490, {"kitchen", "wood", "gift"}},
+    {"item_walnut_board",
+     "Walnut serving board with handle",
+     3490,
+     {"kitchen", "wood", "gift", "maple-oil"}},
     {"item_linen_apron",
      "Washed linen apron, charcoal grey",
      4200,
-     {"kitchen", "linen", "workwear"}},
-    {"item_enamel_pot", "Enamel coffee pot, one litre", 2950, {"kitchen", "enamel", "camping"}},
-    {"item_wool_throw", "Lambswool throw in heather check", 8900, {"home", "wool", "bedroom"}},
+     {"kitchen", "linen", "workwear", "kitchenware"}},
+    {"item_enamel_pot",
+     "Enamel coffee pot, one litre",
+     2950,
+     {"kitchen", "enamel", "camping", "stovetop"}},
+    {"item_wool_throw",
+     "Lambswool throw in heather check",
+     8900,
+     {"home", "wool", "bedroom", "handwoven"}},
     {"item_brass_lamp",
      "Brass reading lamp with linen shade",
      12900,
-     {"home", "lighting", "brass"}},
-    {"item_oak_stool", "Three-legged stool of oiled oak", 9400, {"home", "wood", "furniture"}},
+     {"home", "lighting", "brass", "reading"}},
+    {"item_oak_stool",
+     "Three-legged stool of oiled oak",
+     9400,
+     {"home", "wood", "furniture", "stackable"}},
     {"item_field_notes",
      "Pocket notebooks, set of three, dotted",
      1150,
-     {"office", "paper", "gift"}},
+     {"office", "paper", "gift", "stationery"}},
     {"item_canvas_bag",
      "Waxed canvas rucksack, twenty litres",
      13900,
-     {"travel", "canvas", "bags"}},
+     {"travel", "canvas", "bags", "waterproof"}},
 };
 
 static bool s_fill_item(diag_fixed_item_t *item, const diag_item_t *from, souk_arena_t *arena) {

@@ -48,8 +48,10 @@ static int s_load_config(int argc, char **argv, souk_worker_config_t *ret) {
     souk_buf_init(&message, MESSAGE_BYTES_MAX);
     souk_err_t err = souk_config_load(souk_worker_config_rows, souk_worker_config_rows_count, argc,
                                       argv, ret, &message);
-    FILE *out = err == SOUK_ERR_CANCELLED ? stdout : stderr;
-    (void)fwrite(message.data, 1, message.size, out);
+    if (message.size > 0) {
+        FILE *out = err == SOUK_ERR_CANCELLED ? stdout : stderr;
+        (void)fwrite(message.data, 1, message.size, out);
+    }
     souk_buf_done(&message);
     return err == SOUK_OK ? -1 : err == SOUK_ERR_CANCELLED ? EXIT_DRAINED : EXIT_CONFIG;
 }

@@ -305,7 +305,7 @@ static souk_err_t s_start_link(void *arg, souk_str_t endpoint) {
     if (err != SOUK_OK) {
         souk_log(SOUK_LOG_ERROR, "WK-BAD-ENDPOINT", SOUK_F_STR("endpoint", endpoint),
                  SOUK_F_TEXT("error", souk_err_info(err)->code));
-        return err;
+        return SOUK_ERR_VALIDATION;
     }
     self->links_count++;
     return SOUK_OK;
