@@ -368,7 +368,9 @@ static size_t s_flush(void *arg) {
         sent += s_flush_first(self, &blocked);
     }
     if (blocked) {
-        souk_timer_set(self->retry, RETRY_US);
+        if (self->options.bind) {
+            souk_timer_set(self->retry, RETRY_US);
+        }
         if (sent == 0 && souk_transport_ready(self->transport)) {
             souk_loop_mark_turn(self->loop, self);
         }

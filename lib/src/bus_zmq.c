@@ -93,7 +93,8 @@ static void s_context_release(void) {
  */
 
 static size_t s_home(const souk_transport_t *self, uint32_t id) {
-    return (id * 2654435769u >> 7) & self->places_mask;
+    /* The product's upper half depends on all of the id; libzmq counts ids up from a random one. */
+    return (size_t)((uint64_t)id * 11400714819323198485u >> 40) & self->places_mask;
 }
 
 /* The place of the id, or the empty one where it would go. */

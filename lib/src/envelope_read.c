@@ -11,10 +11,20 @@
 
 /* How many elements version 1.0 of each type has, the version and the type included. */
 static const uint8_t s_elements[] = {
-    [SOUK_MSG_HELLO] = 5,   [SOUK_MSG_WELCOME] = 7, [SOUK_MSG_READY] = 3, [SOUK_MSG_CREDIT] = 3,
-    [SOUK_MSG_REQ] = 16,    [SOUK_MSG_REP] = 6,     [SOUK_MSG_ERR] = 6,   [SOUK_MSG_REFUSED] = 4,
-    [SOUK_MSG_CANCEL] = 3,  [SOUK_MSG_PING] = 3,    [SOUK_MSG_PONG] = 3,  [SOUK_MSG_DRAIN] = 2,
-    [SOUK_MSG_DRAINED] = 2, [SOUK_MSG_GOAWAY] = 3,
+    [SOUK_MSG_HELLO] = 5,
+    [SOUK_MSG_WELCOME] = 7,
+    [SOUK_MSG_READY] = 3,
+    [SOUK_MSG_CREDIT] = 3,
+    [SOUK_MSG_REQ] = SOUK_REQ_ELEMENTS,
+    [SOUK_MSG_REP] = 6,
+    [SOUK_MSG_ERR] = 6,
+    [SOUK_MSG_REFUSED] = 4,
+    [SOUK_MSG_CANCEL] = 3,
+    [SOUK_MSG_PING] = 3,
+    [SOUK_MSG_PONG] = 3,
+    [SOUK_MSG_DRAIN] = 2,
+    [SOUK_MSG_DRAINED] = 2,
+    [SOUK_MSG_GOAWAY] = 3,
 };
 
 /* ---- Values ------------------------------------------------------------------------------------

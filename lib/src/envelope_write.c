@@ -81,11 +81,15 @@ void souk_envelope_credit(souk_buf_t *buf, const souk_credit_row_t *rows, size_t
 }
 
 void souk_envelope_req(souk_buf_t *buf, const souk_req_t *req) {
-    s_head(buf, 16, SOUK_MSG_REQ);
+    s_head(buf, SOUK_REQ_ELEMENTS, SOUK_MSG_REQ);
     souk_mp_write_bin(buf, req->corr);
     souk_mp_write_uint(buf, req->timeout_ms);
     souk_mp_write_uint(buf, req->attempt);
     souk_mp_write_uint(buf, req->flags);
+    souk_envelope_req_tail(buf, req);
+}
+
+void souk_envelope_req_tail(souk_buf_t *buf, const souk_req_t *req) {
     souk_mp_write_uint(buf, req->class_);
     souk_mp_write_uint(buf, req->priority);
     souk_mp_write_str(buf, req->service);

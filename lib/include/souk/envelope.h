@@ -156,6 +156,9 @@ typedef struct {
 } souk_credit_row_t;
 void souk_envelope_credit(souk_buf_t *buf, const souk_credit_row_t *rows, size_t rows_count);
 void souk_envelope_req(souk_buf_t *buf, const souk_req_t *req); /* all fields but tail and count */
+/* Its positions from 6 on alone: a tail for souk_envelope_req_forward, with count SOUK_REQ_ELEMENTS. */
+#define SOUK_REQ_ELEMENTS 16
+void souk_envelope_req_tail(souk_buf_t *buf, const souk_req_t *req);
 /* The broker's copies: new head, the rest as it came. */
 void souk_envelope_req_forward(souk_buf_t *buf, const souk_req_t *req, const uint8_t corr[SOUK_CORR_BYTES],
                                uint32_t timeout_ms, uint32_t attempt);

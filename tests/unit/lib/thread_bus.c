@@ -37,6 +37,31 @@ typedef struct {
     souk_bus_t *bus;
 } server_t;
 
+static uint32_t s_random(uint32_t *seed) {
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 16;
+}
+
+/* A participant that keeps the thread busy for up to 200 microseconds after the sockets were read
+ * and before they are flushed: what arrives meanwhile raises the edge that the send then eats. */
+static size_t s_dawdle(void *arg, size_t burst) {
+    (void)burst;
+    int64_t until_us = souk_clock_mono_us() + s_random(arg) % 200;
+    while (souk_clock_mono_us() < until_us) {
+    }
+    return 0;
+}
+
+static size_t s_nothing(void *arg) {
+    (void)arg;
+    return 0;
+}
+
+static void s_join_dawdler(souk_loop_t *loop, uint32_t *seed) {
+    souk_turn_t turn = {.fd = -1, .drain = s_dawdle, .flush = s_nothing, .arg = seed};
+    CHECK(souk_loop_join(loop, &turn) == SOUK_OK);
+}
+
 static void s_echo(void *arg, souk_peer_t peer, souk_str_t frame) {
     server_t *self = arg;
     CHECK(frame.size % MESSAGE_BYTES == 0);
@@ -71,15 +96,14 @@ typedef struct {
     souk_loop_t *loop;
     souk_bus_t *bus;
     uint32_t sent, got, wanted, outstanding;
-    bool vary;
+    bool varies;
     uint32_t seed;
 } client_t;
 
 static void s_fill(client_t *self) {
     uint32_t window = self->outstanding;
-    if (self->vary) {
-        self->seed = self->seed * 1664525u + 1013904223u;
-        window = 1 + (self->seed >> 16) % self->outstanding;
+    if (self->varies) {
+        window = 1 + s_random(&self->seed) % self->outstanding;
     }
     while (self->sent < self->wanted && self->sent - self->got < window) {
         s_send(self->bus, 0, self->sent++);
@@ -126,7 +150,7 @@ static void s_both_on_one_loop(uint32_t outstanding, uint32_t wanted, const char
     souk_loop_t *loop = souk_loop_new();
     CHECK(loop != NULL);
     server_t server = {0};
-    client_t client = {.wanted = wanted, .outstanding = outstanding, .vary = true};
+    client_t client = {.wanted = wanted, .outstanding = outstanding, .varies = true};
     s_server_open(&server, loop);
     s_client_open(&client, loop, souk_bus_endpoint(server.bus));
     s_run(&client, what);
@@ -142,23 +166,96 @@ static void *s_serve(void *arg) {
     return NULL;
 }
 
-static void s_between_threads(uint32_t outstanding, uint32_t wanted, const char *what) {
-    souk_loop_t *theirs = souk_loop_new(), *ours = souk_loop_new();
-    CHECK(theirs != NULL && ours != NULL);
-    server_t server = {0};
-    s_server_open(&server, theirs);
-    char endpoint[64];
-    snprintf(endpoint, sizeof(endpoint), "%s", souk_bus_endpoint(server.bus));
+/* A server with a loop and a thread of its own. */
+typedef struct {
+    server_t server;
     pthread_t thread;
-    CHECK(pthread_create(&thread, NULL, s_serve, &server) == 0);
+    char endpoint[64];
+} other_t;
+
+static void s_other_start(other_t *self) {
+    souk_loop_t *loop = souk_loop_new();
+    CHECK(loop != NULL);
+    s_server_open(&self->server, loop);
+    snprintf(self->endpoint, sizeof(self->endpoint), "%s", souk_bus_endpoint(self->server.bus));
+    CHECK(pthread_create(&self->thread, NULL, s_serve, &self->server) == 0);
+}
+
+static void s_other_end(other_t *self) {
+    souk_loop_stop(self->server.loop);
+    CHECK(pthread_join(self->thread, NULL) == 0);
+    souk_loop_destroy(&self->server.loop);
+}
+
+static void s_between_threads(uint32_t outstanding, uint32_t wanted, const char *what) {
+    other_t other = {0};
+    s_other_start(&other);
+    souk_loop_t *loop = souk_loop_new();
+    CHECK(loop != NULL);
     client_t client = {.wanted = wanted, .outstanding = outstanding};
-    s_client_open(&client, ours, endpoint);
+    s_client_open(&client, loop, other.endpoint);
     s_run(&client, what);
     souk_bus_close(&client.bus);
-    souk_loop_stop(theirs);
-    CHECK(pthread_join(thread, NULL) == 0);
-    souk_loop_destroy(&ours);
-    souk_loop_destroy(&theirs);
+    souk_loop_destroy(&loop);
+    s_other_end(&other);
+}
+
+/* The trap itself: a round is two messages, the second sent about when the reply to the first
+ * comes, and then nothing but waiting. Sending the second eats the edge of that reply in a part of
+ * the rounds; who then sleeps, sleeps for ever. */
+typedef struct {
+    souk_loop_t *loop;
+    souk_bus_t *bus;
+    souk_timer_t *second;
+    uint32_t seed, rounds_left, replies;
+} rounds_t;
+
+static void s_begin_round(rounds_t *self) {
+    self->replies = 0;
+    s_send(self->bus, 0, 1);
+    souk_timer_set(self->second, s_random(&self->seed) % 150);
+}
+
+static void s_on_second(void *arg) {
+    rounds_t *self = arg;
+    s_send(self->bus, 0, 2);
+}
+
+static void s_on_round_reply(void *arg, souk_peer_t peer, souk_str_t frame) {
+    (void)peer;
+    rounds_t *self = arg;
+    self->replies += (uint32_t)(frame.size / MESSAGE_BYTES);
+    if (self->replies < 2) {
+        return;
+    }
+    if (--self->rounds_left == 0) {
+        souk_loop_stop(self->loop);
+    } else {
+        s_begin_round(self);
+    }
+}
+
+static void s_rounds_between_threads(uint32_t rounds) {
+    other_t other = {0};
+    s_other_start(&other);
+    rounds_t self = {.loop = souk_loop_new(), .seed = 1, .rounds_left = rounds};
+    CHECK(self.loop != NULL);
+    souk_bus_options_t options = s_options(other.endpoint, false);
+    options.on_frame = s_on_round_reply;
+    options.arg = &self;
+    CHECK(souk_bus_open(self.loop, &options, &self.bus) == SOUK_OK);
+    self.second = souk_timer_new(self.loop, s_on_second, &self);
+    CHECK(self.second != NULL);
+    uint32_t seed = 2;
+    s_join_dawdler(self.loop, &seed);
+    s_begin_round(&self);
+    CHECK(souk_loop_run(self.loop) == SOUK_OK);
+    CHECK(self.rounds_left == 0);
+    souk_loop_leave(self.loop, &seed);
+    souk_timer_destroy(&self.second);
+    souk_bus_close(&self.bus);
+    souk_loop_destroy(&self.loop);
+    s_other_end(&other);
 }
 
 int main(void) {
@@ -167,6 +264,7 @@ int main(void) {
     s_both_on_one_loop(3, MESSAGES / 10, "one loop, up to 3 on the way");
     s_between_threads(64, MESSAGES, "two threads, 64 on the way");
     s_between_threads(1, MESSAGES / 20, "two threads, 1 on the way");
+    s_rounds_between_threads(MESSAGES / 20);
     printf("bus: passed\n");
     return 0;
 }
