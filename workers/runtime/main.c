@@ -10,7 +10,6 @@
 #include "gen/metrics.h"
 #include "services.h"
 #include "souk/admin.h"
-#include "souk/clock.h"
 #include "souk/config.h"
 #include "souk/log.h"
 #include "souk/metrics.h"
@@ -75,8 +74,7 @@ static int s_serve(const souk_worker_config_t *config, souk_loop_t *loop) {
 static int s_run(const souk_worker_config_t *config) {
     souk_log_init(config->name, (souk_log_level_t)config->log_level, STDERR_FILENO);
     souk_metrics_init(souk_metric_decls, souk_metric_decls_count);
-    souk_metric_set(souk_metric(SOUK_METRIC_PROCESS_START_TIME_SECONDS, NULL),
-                    souk_clock_unix_us() / 1000000);
+    souk_metrics_process("worker");
     souk_health_set(SOUK_HEALTH_STARTING, "starting");
     zsys_handler_set(NULL); /* signals are ours */
     s_catch_signals();
@@ -94,6 +92,7 @@ static int s_run(const souk_worker_config_t *config) {
     int code = s_serve(config, loop);
     souk_loop_destroy(&loop);
     souk_admin_stop(&admin);
+    souk_metrics_done();
     souk_log(SOUK_LOG_INFO, "WK-STOP", SOUK_F_INT("code", code));
     return code;
 }

@@ -87,6 +87,7 @@ static void s_on_down(void *arg, souk_link_t *link) {
 static size_t s_on_turn(void *arg, size_t burst) {
     (void)burst;
     souk_worker_serve(arg);
+    s_drain(arg); /* a frame may have said DRAINED */
     return 0;
 }
 
