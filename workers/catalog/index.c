@@ -171,6 +171,11 @@ int catalog_index_category_depth(const catalog_index_t *self, souk_str_t id) {
     return at != CATALOG_NONE ? (int)self->tree.nodes[at].depth : 0;
 }
 
+int64_t catalog_index_category_products(const catalog_index_t *self, souk_str_t id) {
+    uint32_t at = catalog_tree_find(&self->tree, id);
+    return at != CATALOG_NONE ? self->tree.nodes[at].products_count : 0;
+}
+
 int catalog_index_category_height(const catalog_index_t *self, souk_str_t id) {
     uint32_t at = catalog_tree_find(&self->tree, id);
     return at != CATALOG_NONE ? (int)catalog_tree_height(&self->tree, at) : 0;

@@ -1,8 +1,10 @@
 #include "services.h"
 
+#include "catalog/service.h"
 #include "diag/diag.h"
 
 const souk_service_t *const souk_services[] = {
-    &diag_service, /* one line a service */
+    &catalog_service, /* one line a service */
+    &diag_service,
     NULL,
 };
