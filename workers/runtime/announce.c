@@ -171,6 +171,9 @@ static souk_health_view_t s_health(const souk_worker_t *self) {
 }
 
 void souk_worker_report(souk_worker_t *self) {
+    for (size_t i = 0; i < self->links_count; i++) {
+        souk_link_count(self->links[i]);
+    }
     souk_metric_set(self->metrics.sessions, (int64_t)s_sessions(self));
     souk_metric_set(self->metrics.waiting, (int64_t)(self->waiting.count + self->deferred.count));
     souk_metric_set(self->metrics.busy, (int64_t)self->busy);

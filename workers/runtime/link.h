@@ -1,10 +1,9 @@
-/* The session with one broker: HELLO until WELCOME, heartbeats both ways, and a new session when
- * the old one is lost (docs/protocol.md, section 2). Belongs to the bus thread. */
+/* A broker that the worker serves: its session (souk/session.h), numbered so that an answer finds
+ * the session its request came in. Belongs to the bus thread. */
 #ifndef RUNTIME_LINK_H
 #define RUNTIME_LINK_H
 
-#include "souk/bus.h"
-#include "souk/envelope.h"
+#include "souk/session.h"
 
 typedef struct souk_link souk_link_t;
 
@@ -35,6 +34,9 @@ uint32_t souk_link_generation(const souk_link_t *self);
 uint32_t souk_link_number(const souk_link_t *self);
 /* Of the session: the largest envelope that the broker takes. */
 size_t souk_link_envelope_bytes_max(const souk_link_t *self);
+
+/* Adds to the metrics what the session has counted since the last time. */
+void souk_link_count(souk_link_t *self);
 
 /* A buffer to write one envelope to, then the commit. SOUK_ERR_OVERLOADED: nothing was queued. Only
  * while up. */
