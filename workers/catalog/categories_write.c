@@ -24,6 +24,7 @@ typedef struct {
     fields_t fields;
     souk_str_t id, if_match;
     souk_str_t document;
+    catalog_objection_t objection;
 } write_t;
 
 static souk_err_t s_check_version(write_t *self, const catalog_entity_t *entity) {
@@ -33,8 +34,8 @@ static souk_err_t s_check_version(write_t *self, const catalog_entity_t *entity)
         souk_str_equal(self->if_match, (souk_str_t){.data = version, .size = (size_t)size})) {
         return SOUK_OK;
     }
-    return souk_ctx_fail(self->ctx, SOUK_ERR_PRECONDITION_FAILED, "the category is at version %s",
-                         version);
+    return catalog_refuse(&self->objection, SOUK_ERR_PRECONDITION_FAILED, "",
+                          "the category is at version %s", version);
 }
 
 static souk_err_t s_set_parent(write_t *self, const catalog_index_t *index,
@@ -49,16 +50,18 @@ static souk_err_t s_set_parent(write_t *self, const catalog_index_t *index,
     }
     souk_str_t parent = catalog_index_category_id(index, *fields->parent);
     if (parent.size == 0) {
-        return souk_ctx_fail_field(self->ctx, "/parent_id", "there is no such category");
+        return catalog_refuse(&self->objection, SOUK_ERR_VALIDATION, "/parent_id",
+                              "there is no such category");
     }
     if (catalog_index_category_below(index, parent, self->id)) {
-        return souk_ctx_fail_field(self->ctx, "/parent_id", "a category cannot be below itself");
+        return catalog_refuse(&self->objection, SOUK_ERR_VALIDATION, "/parent_id",
+                              "a category cannot be below itself");
     }
     if (catalog_index_category_depth(index, parent) + 1 +
             catalog_index_category_height(index, self->id) >=
         CATALOG_DEPTH_MAX) {
-        return souk_ctx_fail_field(self->ctx, "/parent_id", "the tree has at most %d levels",
-                                   CATALOG_DEPTH_MAX);
+        return catalog_refuse(&self->objection, SOUK_ERR_VALIDATION, "/parent_id",
+                              "the tree has at most %d levels", CATALOG_DEPTH_MAX);
     }
     catalog_category_record_set_parent_id(category, parent);
     return SOUK_OK;
@@ -70,8 +73,8 @@ static souk_err_t s_set_fields(write_t *self, const catalog_index_t *index,
     if (fields->slug != NULL) {
         souk_str_t owner = catalog_index_slug_owner(index, CATALOG_CATEGORY, *fields->slug);
         if (owner.size > 0 && !souk_str_equal(owner, self->id)) {
-            return souk_ctx_fail(self->ctx, SOUK_ERR_SLUG_TAKEN,
-                                 "the slug belongs to category %.*s", (int)owner.size, owner.data);
+            return catalog_refuse(&self->objection, SOUK_ERR_SLUG_TAKEN, "",
+                                  "the slug belongs to category %.*s", (int)owner.size, owner.data);
         }
         catalog_category_record_set_slug(category, *fields->slug);
     }
@@ -203,6 +206,7 @@ static souk_err_t s_write(write_t *self, const char *method, const char *why,
         .why = why,
         .decide = s_decide,
         .arg = self,
+        .objection = &self->objection,
         .replay = s_replay,
     };
     SOUK_TRY(catalog_commit(&commit));

@@ -102,18 +102,45 @@ static souk_err_t s_look_after_break(const catalog_commit_t *commit,
     return SOUK_OK;
 }
 
+/* SOUK_ERR_RETRY when the record has the number that the index waits for. */
+static souk_err_t s_is_newest(const catalog_commit_t *commit, int64_t next) {
+    catalog_revision_t newer;
+    souk_err_t err = catalog_store_find(commit->store, next, souk_ctx_arena(commit->ctx), &newer);
+    switch (err) {
+    case SOUK_ERR_NOT_FOUND:
+        return SOUK_OK;
+    case SOUK_ERR_UNAVAILABLE:
+        return s_unavailable(commit);
+    default: /* there, readable or not */
+        return SOUK_ERR_RETRY;
+    }
+}
+
 /* One try. SOUK_ERR_RETRY: somebody else took a number; *ret_lost is that number. */
 static souk_err_t s_try(const catalog_commit_t *commit, catalog_plan_t *plan,
                         catalog_revision_t *revisions, souk_str_t key, int64_t *ret_lost) {
     int64_t at_us = souk_clock_unix_us() / US_PER_MS * US_PER_MS;
+    *ret_lost = catalog_applied(commit->service) + 1;
+    if (commit->refuses_parts) {
+        SOUK_TRY(s_is_newest(commit, *ret_lost));
+    }
     catalog_read_lock(commit->service);
     const catalog_index_t *index = catalog_service_index(commit->service);
     int64_t first = catalog_index_revision(index) + 1;
     plan->count = 0;
+    if (commit->objection != NULL) {
+        *commit->objection = (catalog_objection_t){0};
+    }
     souk_err_t err = commit->decide(commit->arg, index, first, at_us, plan);
     catalog_read_unlock(commit->service);
-    if (err != SOUK_OK || plan->count == 0) {
-        return err;
+    if (err != SOUK_OK) {
+        *ret_lost = first;
+        SOUK_TRY(s_is_newest(commit, first));
+        bool told = commit->objection == NULL || commit->objection->err != err;
+        return told ? err : catalog_object(commit->ctx, commit->objection);
+    }
+    if (plan->count == 0) {
+        return SOUK_OK;
     }
     souk_assert(plan->count <= CATALOG_COMMIT_MAX);
     for (size_t i = 0; i < plan->count; i++) {

@@ -3,10 +3,13 @@
  *
  * A decision is made against the index at one revision; the insert under the next number succeeds
  * only when nothing came in between. So what a decision checked (version, slug, SKU, category)
- * still holds when its change stands: no read-modify-write on the server is needed. */
+ * still holds when its change stands: no read-modify-write on the server is needed. A refusal is
+ * final only when the record has nothing newer than the index: else a client that has just written
+ * through another worker would be told of a stale version. */
 #ifndef CATALOG_COMMIT_H
 #define CATALOG_COMMIT_H
 
+#include "objection.h"
 #include "service.h"
 
 #define CATALOG_COMMIT_MAX 200
@@ -20,7 +23,8 @@ typedef struct {
 } catalog_plan_t;
 
 /* Fills plan against index, for numbers from first_revision on; runs under the read lock, again for
- * each try, and must not depend on its former runs. An error ends the commit. */
+ * each try, and must not depend on its former runs. An error ends the commit, unless the index was
+ * not the newest. */
 typedef souk_err_t (*catalog_decide_fn)(void *arg, const catalog_index_t *index,
                                         int64_t first_revision, int64_t at_us,
                                         catalog_plan_t *plan);
@@ -33,6 +37,9 @@ typedef struct {
     const char *why;
     catalog_decide_fn decide;
     void *arg;
+    catalog_objection_t *objection; /* of the decision; told when it is final. NULL: none */
+    /* The decision refuses parts by itself: it is asked only when the index is the newest. */
+    bool refuses_parts;
     /* The first stored revision of an earlier request with the same key: the handler answers from
      * it. NULL: keys are not looked at. */
     souk_err_t (*replay)(void *arg, const catalog_revision_t *stored);

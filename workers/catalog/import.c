@@ -185,6 +185,7 @@ souk_err_t catalog_products_import(souk_ctx_t *ctx, const catalog_products_impor
         .why = "import",
         .decide = s_decide,
         .arg = &import,
+        .refuses_parts = true,
     };
     souk_err_t err = catalog_commit(&commit);
     souk_arena_destroy(&import.work);

@@ -1,6 +1,5 @@
 #include "product.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "souk/id.h"
@@ -8,27 +7,6 @@
 #include "souk/schema.h"
 
 #define DOCUMENT_BYTES_MAX ((size_t)1024 * 1024)
-
-static souk_err_t s_object(catalog_objection_t *objection, souk_err_t err, const char *pointer,
-                           const char *format, ...) SOUK_PRINTF(4, 5);
-
-static souk_err_t s_object(catalog_objection_t *objection, souk_err_t err, const char *pointer,
-                           const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    objection->err = err;
-    snprintf(objection->pointer, sizeof objection->pointer, "%s", pointer);
-    vsnprintf(objection->detail, sizeof objection->detail, format, args);
-    va_end(args);
-    return err;
-}
-
-souk_err_t catalog_object(souk_ctx_t *ctx, const catalog_objection_t *objection) {
-    if (objection->err == SOUK_ERR_VALIDATION) {
-        return souk_ctx_fail_field(ctx, objection->pointer, "%s", objection->detail);
-    }
-    return souk_ctx_fail(ctx, objection->err, "%s", objection->detail);
-}
 
 /* ---- input ---- */
 
@@ -98,8 +76,8 @@ souk_err_t catalog_product_input(const souk_type_t *type, const void *request, s
         bytes = souk_buf_str(&merged);
     }
     if (patch.overflow || merged.overflow) {
-        return s_object(objection, SOUK_ERR_VALIDATION, "", "the product is larger than %zu bytes",
-                        DOCUMENT_BYTES_MAX);
+        return catalog_refuse(objection, SOUK_ERR_VALIDATION, "",
+                              "the product is larger than %zu bytes", DOCUMENT_BYTES_MAX);
     }
     bytes = souk_arena_copy(arena, bytes); /* the struct borrows from it */
     if (bytes.data == NULL) {
@@ -111,8 +89,9 @@ souk_err_t catalog_product_input(const souk_type_t *type, const void *request, s
     souk_err_t err = souk_schema_from_mp(&catalog_product_input_type, bytes, arena, ret, &issues);
     if (err != SOUK_OK && err != SOUK_ERR_NO_MEMORY) {
         const souk_issue_t *issue = &issues.items[0];
-        return s_object(objection, SOUK_ERR_VALIDATION, issues.count > 0 ? issue->pointer : "",
-                        "%s", issues.count > 0 ? issue->reason : "not a product");
+        return catalog_refuse(objection, SOUK_ERR_VALIDATION,
+                              issues.count > 0 ? issue->pointer : "", "%s",
+                              issues.count > 0 ? issue->reason : "not a product");
     }
     return err;
 }
@@ -149,18 +128,19 @@ static souk_err_t s_check_options(const catalog_product_input_t *input,
         snprintf(pointer, sizeof pointer, "/variants/%zu/option_values", v);
         for (size_t o = 0; o < input->options.count; o++) {
             if (s_pair_value(&variants[v].option_values, options[o]) == NULL) {
-                return s_object(objection, SOUK_ERR_VALIDATION, pointer,
-                                "must have the option %.*s", (int)options[o].size, options[o].data);
+                return catalog_refuse(objection, SOUK_ERR_VALIDATION, pointer,
+                                      "must have the option %.*s", (int)options[o].size,
+                                      options[o].data);
             }
         }
         if (variants[v].option_values.count != input->options.count) {
-            return s_object(objection, SOUK_ERR_VALIDATION, pointer,
-                            "has an option that the product does not list");
+            return catalog_refuse(objection, SOUK_ERR_VALIDATION, pointer,
+                                  "has an option that the product does not list");
         }
         for (size_t w = 0; w < v; w++) {
             if (s_pairs_equal(&variants[v].option_values, &variants[w].option_values)) {
-                return s_object(objection, SOUK_ERR_VALIDATION, pointer,
-                                "is the same as that of variant %zu", w);
+                return catalog_refuse(objection, SOUK_ERR_VALIDATION, pointer,
+                                      "is the same as that of variant %zu", w);
             }
         }
     }
@@ -172,8 +152,8 @@ static souk_err_t s_check_money(const catalog_variant_input_t *variant, size_t a
     char pointer[64];
     snprintf(pointer, sizeof pointer, "/variants/%zu/price/currency", at);
     if (!souk_str_equal(variant->price.currency, souk_str_of(currency))) {
-        return s_object(objection, SOUK_ERR_VALIDATION, pointer, "must be %s, the store's currency",
-                        currency);
+        return catalog_refuse(objection, SOUK_ERR_VALIDATION, pointer,
+                              "must be %s, the store's currency", currency);
     }
     if (!souk_bits_has(&variant->bits, CATALOG_VARIANT_INPUT_COMPARE_AT_PRICE_BIT) ||
         souk_bits_nil(&variant->bits, CATALOG_VARIANT_INPUT_COMPARE_AT_PRICE_BIT)) {
@@ -181,11 +161,12 @@ static souk_err_t s_check_money(const catalog_variant_input_t *variant, size_t a
     }
     snprintf(pointer, sizeof pointer, "/variants/%zu/compare_at_price", at);
     if (!souk_str_equal(variant->compare_at_price.currency, souk_str_of(currency))) {
-        return s_object(objection, SOUK_ERR_VALIDATION, pointer,
-                        "must be in %s, the store's currency", currency);
+        return catalog_refuse(objection, SOUK_ERR_VALIDATION, pointer,
+                              "must be in %s, the store's currency", currency);
     }
     if (variant->compare_at_price.amount <= variant->price.amount) {
-        return s_object(objection, SOUK_ERR_VALIDATION, pointer, "must be greater than the price");
+        return catalog_refuse(objection, SOUK_ERR_VALIDATION, pointer,
+                              "must be greater than the price");
     }
     return SOUK_OK;
 }
@@ -201,15 +182,15 @@ static souk_err_t s_check_variants(const catalog_index_t *index,
         snprintf(pointer, sizeof pointer, "/variants/%zu/sku", v);
         for (size_t w = 0; w < v; w++) {
             if (souk_str_equal(variants[w].sku, sku)) {
-                return s_object(objection, SOUK_ERR_VALIDATION, pointer,
-                                "is the same as that of variant %zu", w);
+                return catalog_refuse(objection, SOUK_ERR_VALIDATION, pointer,
+                                      "is the same as that of variant %zu", w);
             }
         }
         souk_str_t owner = catalog_index_sku_owner(index, sku);
         if (owner.size > 0 && !souk_str_equal(owner, id)) {
-            return s_object(objection, SOUK_ERR_SKU_TAKEN, pointer,
-                            "SKU %.*s belongs to product %.*s", (int)sku.size, sku.data,
-                            (int)owner.size, owner.data);
+            return catalog_refuse(objection, SOUK_ERR_SKU_TAKEN, pointer,
+                                  "SKU %.*s belongs to product %.*s", (int)sku.size, sku.data,
+                                  (int)owner.size, owner.data);
         }
         SOUK_TRY(s_check_money(&variants[v], v, currency, objection));
     }
@@ -231,8 +212,8 @@ static souk_err_t s_categories(const catalog_index_t *index, const catalog_produ
         if (id.size == 0) {
             char pointer[64];
             snprintf(pointer, sizeof pointer, "/category_ids/%zu", i);
-            return s_object(objection, SOUK_ERR_VALIDATION, pointer, "there is no category %.*s",
-                            (int)keys[i].size, keys[i].data);
+            return catalog_refuse(objection, SOUK_ERR_VALIDATION, pointer,
+                                  "there is no category %.*s", (int)keys[i].size, keys[i].data);
         }
         for (size_t k = 0; k < kept; k++) {
             known = known || souk_str_equal(ids[k], id); /* once by id and once by slug */
@@ -353,9 +334,9 @@ souk_err_t catalog_product_document(const catalog_index_t *index,
                                     souk_str_t *ret_document, catalog_objection_t *objection) {
     souk_str_t owner = catalog_index_slug_owner(index, CATALOG_PRODUCT, input->slug);
     if (owner.size > 0 && !souk_str_equal(owner, id)) {
-        return s_object(objection, SOUK_ERR_SLUG_TAKEN, "/slug",
-                        "the slug %.*s belongs to product %.*s", (int)input->slug.size,
-                        input->slug.data, (int)owner.size, owner.data);
+        return catalog_refuse(objection, SOUK_ERR_SLUG_TAKEN, "/slug",
+                              "the slug %.*s belongs to product %.*s", (int)input->slug.size,
+                              input->slug.data, (int)owner.size, owner.data);
     }
     catalog_product_t *former = souk_arena_alloc(arena, sizeof *former);
     catalog_product_t *product = souk_arena_alloc(arena, sizeof *product);

@@ -5,7 +5,7 @@
 
 #include "gen/catalog.h"
 #include "index.h"
-#include "runtime/ctx.h"
+#include "objection.h"
 #include "souk/base.h"
 #include "souk/err.h"
 
@@ -13,13 +13,6 @@
 typedef struct {
     int64_t revision, version, created_at_us, updated_at_us;
 } catalog_stamp_t;
-
-/* What to tell when something is wrong: one message, and where (JSON pointer, "" for the whole). */
-typedef struct {
-    souk_err_t err;
-    char pointer[64];
-    char detail[200];
-} catalog_objection_t;
 
 /* A request's fields as a product_input, whatever its type: encoded and decoded again by name. base
  * (may be empty) is a stored document that absent fields are taken from (merge patch).
@@ -37,8 +30,5 @@ SOUK_MUST_CHECK souk_err_t catalog_product_document(
     const catalog_index_t *index, const catalog_product_input_t *input, souk_str_t id,
     souk_str_t current, const catalog_stamp_t *stamp, const char *currency, souk_arena_t *arena,
     souk_str_t *ret_document, catalog_objection_t *objection);
-
-/* Puts an objection into the call's error. */
-souk_err_t catalog_object(souk_ctx_t *ctx, const catalog_objection_t *objection);
 
 #endif

@@ -19,9 +19,10 @@ typedef struct {
     act_t act;
     const souk_type_t *type; /* of request; UPDATE and CREATE */
     const void *request;
-    souk_str_t id, if_match; /* if_match.data NULL: none */
-    souk_str_t former;       /* REVERT: the document to go back to */
-    souk_str_t document;     /* out */
+    souk_str_t id, if_match;       /* if_match.data NULL: none */
+    souk_str_t former;             /* REVERT: the document to go back to */
+    souk_str_t document;           /* out */
+    catalog_objection_t objection; /* of the last try; told only when it is final */
 } write_t;
 
 static souk_err_t s_check_version(write_t *self, const catalog_entity_t *entity) {
@@ -31,8 +32,8 @@ static souk_err_t s_check_version(write_t *self, const catalog_entity_t *entity)
         souk_str_equal(self->if_match, (souk_str_t){.data = version, .size = (size_t)size})) {
         return SOUK_OK;
     }
-    return souk_ctx_fail(self->ctx, SOUK_ERR_PRECONDITION_FAILED, "the product is at version %s",
-                         version);
+    return catalog_refuse(&self->objection, SOUK_ERR_PRECONDITION_FAILED, "",
+                          "the product is at version %s", version);
 }
 
 /* A request's fields against the index -> the document. base: what absent fields are taken from. */
@@ -40,15 +41,11 @@ static souk_err_t s_document(write_t *self, const catalog_index_t *index, souk_s
                              const catalog_stamp_t *stamp) {
     souk_arena_t *arena = souk_ctx_arena(self->ctx);
     catalog_product_input_t input;
-    catalog_objection_t objection = {0};
-    souk_err_t err =
-        catalog_product_input(self->type, self->request, base, arena, &input, &objection);
-    if (err == SOUK_OK) {
-        err = catalog_product_document(index, &input, self->id, base, stamp,
-                                       catalog_service_currency(self->service), arena,
-                                       &self->document, &objection);
-    }
-    return err != SOUK_OK && objection.err == err ? catalog_object(self->ctx, &objection) : err;
+    SOUK_TRY(
+        catalog_product_input(self->type, self->request, base, arena, &input, &self->objection));
+    return catalog_product_document(index, &input, self->id, base, stamp,
+                                    catalog_service_currency(self->service), arena, &self->document,
+                                    &self->objection);
 }
 
 /* An old document comes back under new numbers, and has to fit the index as any other. */
@@ -122,6 +119,7 @@ static souk_err_t s_write(write_t *self, const char *method, const char *why) {
         .why = why,
         .decide = s_decide,
         .arg = self,
+        .objection = &self->objection,
         .replay = s_replay,
     };
     SOUK_TRY(catalog_commit(&commit));

@@ -59,6 +59,10 @@ bool catalog_wait_applied(catalog_service_t *self, int64_t revision, uint32_t ti
     return catalog_apply_wait(self->apply, revision, timeout_ms);
 }
 
+int64_t catalog_applied(const catalog_service_t *self) {
+    return catalog_apply_revision(self->apply);
+}
+
 void catalog_hurry(catalog_service_t *self, int64_t revision) {
     catalog_follow_hurry(self->follow, revision);
 }
