@@ -138,7 +138,7 @@ def up(arguments):
             orphans = supervisor.end_orphans()
             if orphans:
                 say(f"ended {orphans} processes that outlived their supervisor")
-        # build(chosen)
+        build(chosen)
         plan = plans.make(chosen, say)
         check_ports(plan, chosen.var)
         key = keys.require_admin_key(chosen)

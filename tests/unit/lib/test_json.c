@@ -52,7 +52,7 @@ static souk_err_t s_read_all(souk_str_t text) {
 static void s_expect_refused(const char *text, const char *cause, size_t offset) {
     cr_assert_eq(s_read_all(souk_str_of(text)), SOUK_ERR_MALFORMED, "%s", text);
     cr_assert_str_eq(s_reader.cause, cause, "%s: %s", text, s_reader.cause);
-    cr_assert_eq(s_reader.at - s_reader.start, offset, "%s: at %td", text,
+    cr_assert_eq((size_t)(s_reader.at - s_reader.start), offset, "%s: at %td", text,
                  s_reader.at - s_reader.start);
     souk_json_token_t token;
     cr_assert_eq(souk_json_next(&s_reader, &token), SOUK_ERR_MALFORMED, "an error stays");

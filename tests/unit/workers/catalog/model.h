@@ -10,7 +10,7 @@
 #define MODEL_VARIANTS_MAX 3
 
 typedef struct {
-    char sku[24];
+    char sku[40];
     int64_t price, compare_at; /* compare_at 0: none */
     const char *size;          /* NULL: no option */
     const char *color;
