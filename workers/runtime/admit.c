@@ -172,7 +172,6 @@ void souk_worker_refuse_late(souk_worker_t *self) {
                   SOUK_REFUSED_DEADLINE);
 }
 
-void souk_worker_refuse_waiting(souk_worker_t *self, souk_refused_t reason) {
-    s_refuse_list(self, souk_queue_take_if(&self->waiting, s_is_any, NULL), reason);
-    s_refuse_list(self, souk_queue_take_if(&self->deferred, s_is_any, NULL), reason);
+void souk_worker_refuse_all(souk_worker_t *self, souk_queue_t *queue, souk_refused_t reason) {
+    s_refuse_list(self, souk_queue_take_if(queue, s_is_any, NULL), reason);
 }

@@ -144,12 +144,15 @@ typedef struct {
     char reason[REASON_BYTES];
 } souk_health_view_t;
 
+/* READY: nothing is wrong. The worst comes last. */
 static souk_health_view_t s_health(const souk_worker_t *self) {
     souk_health_view_t view = {.state = SOUK_HEALTH_READY};
+    bool has_inline = false;
     for (size_t i = 0; i < self->served_count; i++) {
         const souk_service_t *service = self->served[i].service;
         const char *why =
             service->degraded != NULL ? service->degraded(self->served[i].state) : NULL;
+        has_inline = has_inline || self->standing[i].room[SOUK_LANE_INLINE] > 0;
         if (!self->standing[i].ready) {
             view.state = SOUK_HEALTH_STARTING;
             (void)snprintf(view.reason, sizeof(view.reason), "%s is not ready", service->name);
@@ -161,9 +164,10 @@ static souk_health_view_t s_health(const souk_worker_t *self) {
         }
     }
     if (self->stalled == self->seats_count) {
-        view.state = SOUK_HEALTH_FAILED;
+        view.state = has_inline ? SOUK_HEALTH_DEGRADED : SOUK_HEALTH_FAILED;
         (void)snprintf(view.reason, sizeof(view.reason), "all slots are stalled");
-    } else if (s_sessions(self) == 0) {
+    }
+    if (s_sessions(self) == 0) {
         view.state = SOUK_HEALTH_STARTING;
         (void)snprintf(view.reason, sizeof(view.reason), "no broker has welcomed this worker");
     }

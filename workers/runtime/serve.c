@@ -65,10 +65,12 @@ void souk_worker_refuse(souk_worker_t *self, souk_ticket_t *ticket, souk_refused
     souk_worker_release(self, ticket);
 }
 
-/* The caller may see a client's errors in its answer; what is our fault belongs in our log. */
+/* A client's errors are in its answer, and a dependency that is away is told once by its service
+ * (degraded): what is left are faults of ours, which only the log can tell. */
 static void s_log_failure(const souk_worker_t *self, const souk_row_t *row, souk_ctx_t *ctx,
                           souk_err_t err) {
-    if (souk_err_info(err)->status < STATUS_SERVER_ERROR || err == SOUK_ERR_CANCELLED) {
+    const souk_err_info_t *info = souk_err_info(err);
+    if (info->status < STATUS_SERVER_ERROR || info->retry || err == SOUK_ERR_CANCELLED) {
         return;
     }
     souk_log(SOUK_LOG_ERROR, "WK-CALL-FAILED",
@@ -255,6 +257,6 @@ void souk_worker_watch(souk_worker_t *self) {
                  SOUK_F_STR("request_id", souk_ctx_req(tickets[0]->ctx)->request_id));
     }
     if (self->stalled == self->seats_count) {
-        souk_worker_refuse_waiting(self, SOUK_REFUSED_NO_ROOM);
+        souk_worker_refuse_all(self, &self->waiting, SOUK_REFUSED_NO_ROOM);
     }
 }

@@ -42,7 +42,8 @@ static void s_begin_drain(souk_worker_t *self) {
             souk_metric_add(self->metrics.lost, 1);
         }
     }
-    souk_worker_refuse_waiting(self, SOUK_REFUSED_DRAINING);
+    souk_worker_refuse_all(self, &self->waiting, SOUK_REFUSED_DRAINING);
+    souk_worker_refuse_all(self, &self->deferred, SOUK_REFUSED_DRAINING);
 }
 
 /* Brokers that are away cannot say DRAINED, and have given our calls to others. */

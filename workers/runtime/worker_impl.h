@@ -82,9 +82,9 @@ void souk_worker_admit(void *arg, souk_link_t *link, const souk_envelope_t *enve
                        souk_err_t err);
 /* What waits and was received in a session that is lost. */
 void souk_worker_drop_session(souk_worker_t *self, souk_link_t *link);
-/* What waits and is too near its deadline; everything that waits. */
+/* What waits for a slot and is too near its deadline; everything in a queue. */
 void souk_worker_refuse_late(souk_worker_t *self);
-void souk_worker_refuse_waiting(souk_worker_t *self, souk_refused_t reason);
+void souk_worker_refuse_all(souk_worker_t *self, souk_queue_t *queue, souk_refused_t reason);
 /* Calls that end before this are not started. */
 int64_t souk_worker_deadline_from_us(const souk_worker_t *self);
 
