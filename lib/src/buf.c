@@ -76,14 +76,6 @@ void souk_buf_append_str(souk_buf_t *self, souk_str_t text) {
     souk_buf_append(self, text.data, text.size);
 }
 
-void souk_buf_append_byte(souk_buf_t *self, uint8_t byte) {
-    uint8_t *room = souk_buf_reserve(self, 1);
-    if (room != NULL) {
-        *room = byte;
-        self->size++;
-    }
-}
-
 void souk_buf_printf(souk_buf_t *self, const char *format, ...) {
     va_list args, again;
     va_start(args, format);

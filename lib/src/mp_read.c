@@ -158,22 +158,16 @@ static bool s_read_tagged(souk_mp_cursor_t *self, uint8_t head, souk_mp_token_t 
     }
 }
 
-souk_err_t souk_mp_read(souk_mp_cursor_t *self, souk_mp_token_t *ret_token) {
-    if (self->at == self->end) {
-        return SOUK_ERR_MALFORMED;
-    }
+/* All but the two most frequent forms. */
+static souk_err_t s_read_other(souk_mp_cursor_t *self, souk_mp_token_t *ret_token) {
     souk_mp_cursor_t next = *self;
     souk_mp_token_t token = {.kind = SOUK_MP_INT};
     uint8_t head = *next.at++;
     bool ok = true;
-    if (head < 0x80) {
-        token.as.integer = head;
-    } else if (head >= 0xe0) {
+    if (head >= 0xe0) {
         token.as.integer = (int64_t)head - 256;
     } else if (head >= 0xc0) {
         ok = s_read_tagged(&next, head, &token);
-    } else if (head >= 0xa0) {
-        ok = s_bytes(&next, SOUK_MP_STR, head & 31, &token);
     } else {
         ok = s_container(&next, head < 0x90 ? SOUK_MP_MAP : SOUK_MP_ARRAY, head & 15, &token);
     }
@@ -183,6 +177,35 @@ souk_err_t souk_mp_read(souk_mp_cursor_t *self, souk_mp_token_t *ret_token) {
     *self = next;
     *ret_token = token;
     return SOUK_OK;
+}
+
+/* A string of at most 31 bytes: most keys, and many values. */
+static inline bool s_read_short_str(souk_mp_cursor_t *self, souk_str_t *ret_text) {
+    size_t size = (size_t)*self->at & 31;
+    if ((*self->at & 0xe0) != 0xa0 || s_left(self) <= size) {
+        return false;
+    }
+    *ret_text = (souk_str_t){.data = (const char *)self->at + 1, .size = size};
+    self->at += 1 + size;
+    return true;
+}
+
+souk_err_t souk_mp_read(souk_mp_cursor_t *self, souk_mp_token_t *ret_token) {
+    if (self->at == self->end) {
+        return SOUK_ERR_MALFORMED;
+    }
+    if (*self->at < 0x80) {
+        ret_token->kind = SOUK_MP_INT;
+        ret_token->as.integer = *self->at++;
+        return SOUK_OK;
+    }
+    souk_str_t text;
+    if (s_read_short_str(self, &text)) {
+        ret_token->kind = SOUK_MP_STR;
+        ret_token->as.bytes = text;
+        return SOUK_OK;
+    }
+    return (*self->at & 0xe0) == 0xa0 ? SOUK_ERR_MALFORMED : s_read_other(self, ret_token);
 }
 
 souk_err_t souk_mp_skip(souk_mp_cursor_t *self) {
@@ -271,6 +294,9 @@ souk_err_t souk_mp_read_bool(souk_mp_cursor_t *self, bool *ret_value) {
 }
 
 souk_err_t souk_mp_read_str(souk_mp_cursor_t *self, souk_str_t *ret_text) {
+    if (self->at < self->end && s_read_short_str(self, ret_text)) {
+        return SOUK_OK;
+    }
     souk_mp_token_t token;
     SOUK_TRY(s_read_kind(self, SOUK_MP_STR, &token));
     *ret_text = token.as.bytes;

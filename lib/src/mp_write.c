@@ -1,6 +1,8 @@
 /* The msgpack writers. A value is appended whole or not at all. */
 #include "souk/mp.h"
 
+#include "text.h"
+
 #define S_HEAD_BYTES_MAX 9
 
 static inline uint8_t *s_put(uint8_t *at, uint8_t head, uint64_t value, size_t bytes) {
@@ -55,18 +57,31 @@ static inline void s_append(souk_buf_t *buf, const uint8_t *head, const uint8_t 
     souk_buf_append(buf, head, (size_t)(end - head));
 }
 
+/* Room for any head, when there is such: then a value need not be built aside. */
+static inline uint8_t *s_head_room(souk_buf_t *buf) {
+    bool fits = !buf->overflow && buf->capacity - buf->size >= S_HEAD_BYTES_MAX;
+    return fits ? buf->data + buf->size : NULL;
+}
+
 void souk_mp_write_uint(souk_buf_t *buf, uint64_t value) {
+    uint8_t *room = s_head_room(buf);
+    if (room != NULL) {
+        buf->size += (size_t)(s_put_uint(room, value) - room);
+        return;
+    }
     uint8_t head[S_HEAD_BYTES_MAX];
     s_append(buf, head, s_put_uint(head, value));
 }
 
 void souk_mp_write_int(souk_buf_t *buf, int64_t value) {
-    uint8_t head[S_HEAD_BYTES_MAX];
-    uint8_t *end;
     uint64_t bits = (uint64_t)value;
     if (value >= 0) {
-        end = s_put_uint(head, bits);
-    } else if (value >= -32) {
+        souk_mp_write_uint(buf, bits);
+        return;
+    }
+    uint8_t head[S_HEAD_BYTES_MAX];
+    uint8_t *end;
+    if (value >= -32) {
         *head = (uint8_t)(bits & 0xff);
         end = head + 1;
     } else if (value >= INT8_MIN) {
@@ -108,14 +123,17 @@ static void s_append_sized(souk_buf_t *buf, const uint8_t *head, const uint8_t *
 }
 
 void souk_mp_write_str(souk_buf_t *buf, souk_str_t text) {
-    uint8_t head[S_HEAD_BYTES_MAX];
-    uint8_t *end = head + 1;
     if (text.size < 32) {
-        *head = (uint8_t)(0xa0 | text.size);
-    } else {
-        end = s_put_size(head, 0xd9, 0xda, text.size);
+        uint8_t *at = souk_buf_reserve(buf, text.size + 1);
+        if (at != NULL) {
+            *at = (uint8_t)(0xa0 | text.size);
+            souk_text_copy((char *)at + 1, text);
+            buf->size += text.size + 1;
+        }
+        return;
     }
-    s_append_sized(buf, head, end, text);
+    uint8_t head[S_HEAD_BYTES_MAX];
+    s_append_sized(buf, head, s_put_size(head, 0xd9, 0xda, text.size), text);
 }
 
 void souk_mp_write_bin(souk_buf_t *buf, souk_str_t bytes) {
@@ -124,25 +142,21 @@ void souk_mp_write_bin(souk_buf_t *buf, souk_str_t bytes) {
 }
 
 void souk_mp_write_array(souk_buf_t *buf, uint32_t count) {
-    uint8_t head[S_HEAD_BYTES_MAX];
-    uint8_t *end = head + 1;
     if (count < 16) {
-        *head = (uint8_t)(0x90 | count);
-    } else {
-        end = s_put_size(head, 0, 0xdc, count);
+        souk_buf_append_byte(buf, (uint8_t)(0x90 | count));
+        return;
     }
-    s_append(buf, head, end);
+    uint8_t head[S_HEAD_BYTES_MAX];
+    s_append(buf, head, s_put_size(head, 0, 0xdc, count));
 }
 
 void souk_mp_write_map(souk_buf_t *buf, uint32_t count) {
-    uint8_t head[S_HEAD_BYTES_MAX];
-    uint8_t *end = head + 1;
     if (count < 16) {
-        *head = (uint8_t)(0x80 | count);
-    } else {
-        end = s_put_size(head, 0, 0xde, count);
+        souk_buf_append_byte(buf, (uint8_t)(0x80 | count));
+        return;
     }
-    s_append(buf, head, end);
+    uint8_t head[S_HEAD_BYTES_MAX];
+    s_append(buf, head, s_put_size(head, 0, 0xde, count));
 }
 
 void souk_mp_write_time(souk_buf_t *buf, int64_t unix_us) {

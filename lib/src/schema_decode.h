@@ -32,8 +32,29 @@ typedef struct {
     int64_t min, max;
 } souk_rule_t;
 
-souk_rule_t souk_rule_of_field(const souk_field_t *field);
-souk_rule_t souk_rule_of_item(const souk_field_t *field);
+/* True when the elements of field, or field itself, are encoded values. */
+static inline bool souk_field_is_encoded(const souk_field_t *field) {
+    return (field->flags & SOUK_FIELD_ENCODED) != 0;
+}
+
+static inline souk_rule_t souk_rule_of_field(const souk_field_t *field) {
+    bool encoded = souk_field_is_encoded(field) && field->kind == SOUK_KIND_RECORD;
+    return (souk_rule_t){.field = field,
+                         .kind = encoded ? SOUK_KIND_ANY : (souk_kind_t)field->kind,
+                         .format = (souk_format_t)field->format,
+                         .min = field->min,
+                         .max = field->max};
+}
+
+static inline souk_rule_t souk_rule_of_item(const souk_field_t *field) {
+    bool is_list = field->kind == SOUK_KIND_LIST;
+    souk_kind_t kind = is_list ? (souk_kind_t)field->item_kind : SOUK_KIND_STR;
+    return (souk_rule_t){.field = field,
+                         .kind = souk_field_is_encoded(field) ? SOUK_KIND_ANY : kind,
+                         .format = (souk_format_t)field->item_format,
+                         .min = field->item_min,
+                         .max = field->item_max};
+}
 
 /* Adds an issue of SOUK_ERR_VALIDATION (or err) at path. */
 void souk_path_issue(const souk_path_t *path, souk_issues_t *issues, const char *format, ...)
@@ -62,11 +83,6 @@ bool souk_count_check(const souk_path_t *path, souk_issues_t *issues, const souk
 /* Fields of one record (not of those in it) that are missing. */
 void souk_record_check(const souk_type_t *type, const souk_bits_t *bits, const souk_path_t *path,
                        souk_issues_t *issues);
-
-/* True when the elements of field, or field itself, are encoded values. */
-static inline bool souk_field_is_encoded(const souk_field_t *field) {
-    return (field->flags & SOUK_FIELD_ENCODED) != 0;
-}
 
 static inline void *souk_member(void *record, const souk_field_t *field) {
     return (char *)record + field->offset;

@@ -104,6 +104,9 @@ static void s_multimap(const souk_pairs_t *pairs, souk_buf_t *buf) {
 
 static void s_field(const souk_field_t *field, const void *member, souk_buf_t *buf) {
     switch (field->kind) {
+    case SOUK_KIND_STR:
+        souk_mp_write_str(buf, *(const souk_str_t *)member);
+        break;
     case SOUK_KIND_LIST:
         s_list(field, member, buf);
         break;

@@ -8,25 +8,6 @@
 
 #include "schema_decode.h"
 
-souk_rule_t souk_rule_of_field(const souk_field_t *field) {
-    bool encoded = souk_field_is_encoded(field) && field->kind == SOUK_KIND_RECORD;
-    return (souk_rule_t){.field = field,
-                         .kind = encoded ? SOUK_KIND_ANY : (souk_kind_t)field->kind,
-                         .format = (souk_format_t)field->format,
-                         .min = field->min,
-                         .max = field->max};
-}
-
-souk_rule_t souk_rule_of_item(const souk_field_t *field) {
-    bool is_list = field->kind == SOUK_KIND_LIST;
-    souk_kind_t kind = is_list ? (souk_kind_t)field->item_kind : SOUK_KIND_STR;
-    return (souk_rule_t){.field = field,
-                         .kind = souk_field_is_encoded(field) ? SOUK_KIND_ANY : kind,
-                         .format = (souk_format_t)field->item_format,
-                         .min = field->item_min,
-                         .max = field->item_max};
-}
-
 size_t souk_rule_bytes(const souk_rule_t *rule) {
     switch (rule->kind) {
     case SOUK_KIND_BOOL:

@@ -49,6 +49,28 @@ static inline const char *souk_text_plain_end(const char *at, const char *end) {
     return at;
 }
 
+/* memcpy of a text that is mostly short: two overlapping words at most, without a call. */
+static inline void souk_text_copy(char *to, souk_str_t text) {
+    if (text.size > 16) {
+        memcpy(to, text.data, text.size);
+    } else if (text.size >= 8) {
+        uint64_t first = souk_text_load(text.data),
+                 last = souk_text_load(text.data + text.size - 8);
+        memcpy(to, &first, 8);
+        memcpy(to + text.size - 8, &last, 8);
+    } else if (text.size >= 4) {
+        uint32_t first, last;
+        memcpy(&first, text.data, 4);
+        memcpy(&last, text.data + text.size - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + text.size - 4, &last, 4);
+    } else {
+        for (size_t i = 0; i < text.size; i++) {
+            to[i] = text.data[i];
+        }
+    }
+}
+
 /* Bytes (2 to 4) of the well-formed sequence that begins at `at`, a byte of 0x80 or above; 0 when
  * it is not well-formed. */
 static inline size_t souk_text_sequence(const char *at, const char *end) {

@@ -9,6 +9,7 @@
 #include "souk/mp.h"
 
 #include "json_write.h"
+#include "text.h"
 
 typedef struct {
     uint64_t left; /* values to come, keys of a map among them */
@@ -25,6 +26,52 @@ typedef struct {
     souk_str_t outer, inner; /* keys of the top-level map and of a map in it; only kept when there
                                 is something to capture */
 } s_transcoder_t;
+
+/* Appends text as a JSON string behind `before` (a comma, or 0) and before `after` (a colon, or 0).
+ * Nearly all texts are plain: they are copied by words, the last of which may read past the text
+ * but not past the input, and write into room that is spare. What is not plain begins again in the
+ * general writer. */
+static souk_err_t s_write_str(s_transcoder_t *self, char before, souk_str_t text, char after) {
+    souk_buf_t *out = self->out;
+    const char *at = text.data, *end = text.data + text.size;
+    if (before != 0) {
+        souk_buf_append_byte(out, (uint8_t)before);
+    }
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    size_t room = text.size + 16;
+    if (!out->overflow && out->capacity - out->size >= room) {
+        char *to = (char *)out->data + out->size;
+        const char *limit = (const char *)self->in.end;
+        *to++ = '"';
+        while (at < end && limit - at >= 8) {
+            uint64_t word = souk_text_load(at), special = souk_text_special(word);
+            size_t left = (size_t)(end - at);
+            if (left < 8) {
+                special &= (UINT64_C(1) << 8 * left) - 1;
+            }
+            if (special != 0) {
+                break;
+            }
+            memcpy(to, &word, sizeof(word));
+            to += left < 8 ? left : 8;
+            at += left < 8 ? left : 8;
+        }
+        if (at == end) {
+            *to++ = '"';
+            if (after != 0) {
+                *to++ = after;
+            }
+            out->size = (size_t)((uint8_t *)to - out->data);
+            return SOUK_OK;
+        }
+    }
+#endif
+    bool clean = souk_json_write_checked(out, text);
+    if (after != 0) {
+        souk_buf_append_byte(out, (uint8_t)after);
+    }
+    return clean ? SOUK_OK : SOUK_ERR_MALFORMED;
+}
 
 static souk_err_t s_write_float(souk_buf_t *out, double number) {
     if (!isfinite(number)) {
@@ -85,7 +132,7 @@ static souk_err_t s_write_value(s_transcoder_t *self, const souk_mp_token_t *tok
     case SOUK_MP_FLOAT:
         return s_write_float(out, token->as.number);
     case SOUK_MP_STR:
-        return souk_json_write_checked(out, token->as.bytes) ? SOUK_OK : SOUK_ERR_MALFORMED;
+        return s_write_str(self, 0, token->as.bytes, 0);
     case SOUK_MP_BIN:
         s_write_bin(out, token->as.bytes);
         return SOUK_OK;
@@ -155,21 +202,19 @@ static void s_capture(s_transcoder_t *self, const souk_mp_token_t *token) {
 /* Writes what stands before the next value of the innermost container: a comma, and in a map the
  * key, which is read. */
 static souk_err_t s_before_value(s_transcoder_t *self, s_open_t *open) {
-    if (!open->is_first) {
-        souk_buf_append_byte(self->out, ',');
-    }
+    char before = open->is_first ? 0 : ',';
     open->is_first = false;
     open->left--;
     if (!open->is_map) {
+        if (before != 0) {
+            souk_buf_append_byte(self->out, (uint8_t)before);
+        }
         return SOUK_OK;
     }
     souk_str_t key;
     open->left--;
     SOUK_TRY(souk_mp_read_str(&self->in, &key));
-    if (!souk_json_write_checked(self->out, key)) {
-        return SOUK_ERR_MALFORMED;
-    }
-    souk_buf_append_byte(self->out, ':');
+    SOUK_TRY(s_write_str(self, before, key, ':'));
     if (self->depth == 1) {
         self->outer = key;
     } else if (self->depth == 2) {

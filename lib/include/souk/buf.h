@@ -35,7 +35,13 @@ static inline uint8_t *souk_buf_reserve(souk_buf_t *self, size_t bytes) {
 
 void souk_buf_append(souk_buf_t *self, const void *data, size_t bytes);
 void souk_buf_append_str(souk_buf_t *self, souk_str_t text);
-void souk_buf_append_byte(souk_buf_t *self, uint8_t byte);
+static inline void souk_buf_append_byte(souk_buf_t *self, uint8_t byte) {
+    uint8_t *room = souk_buf_reserve(self, 1);
+    if (room != NULL) {
+        *room = byte;
+        self->size++;
+    }
+}
 void souk_buf_printf(souk_buf_t *self, const char *format, ...) SOUK_PRINTF(2, 3);
 /* Drops the first bytes of the content. */
 void souk_buf_consume(souk_buf_t *self, size_t bytes);
