@@ -87,7 +87,10 @@ static bool s_open(process_t *process) {
         int fd = -1;
         if (souk_listen(config->address, process->port, number == 0, &fd, &process->port) !=
             SOUK_OK) {
-            return s_fail("listen", strerrordesc_np(errno));
+            char where[96];
+            snprintf(where, sizeof(where), "listening on %s:%u", config->address,
+                     (unsigned)process->port);
+            return s_fail(where, strerrordesc_np(errno));
         }
         if (souk_server_new(&process->gateway, number, fd, &process->servers[number]) != SOUK_OK) {
             return s_fail("broker client", config->front);
@@ -139,7 +142,7 @@ static bool s_configure(int argc, char **argv, souk_gateway_config_t *config, in
     fprintf(err == SOUK_ERR_CANCELLED ? stdout : stderr, "%.*s", (int)message.size,
             (const char *)message.data);
     souk_buf_done(&message);
-    *ret_code = err == SOUK_ERR_CANCELLED ? 0 : 2;
+    *ret_code = err == SOUK_OK || err == SOUK_ERR_CANCELLED ? 0 : 2;
     return err == SOUK_OK;
 }
 

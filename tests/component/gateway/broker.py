@@ -46,12 +46,14 @@ class Broker:
         self.requests: queue.Queue[Request] = queue.Queue()
         self.cancels: queue.Queue[bytes] = queue.Queue()
         self.clients: set[bytes] = set()
+        self.epoch = 0
         self.thread: threading.Thread | None = None
         self.commands: zmq.Socket | None = None
 
     def start(self) -> "Broker":
         """Bind and serve; every start is a new session."""
-        name = f"inproc://{id(self)}-{threading.get_ident()}"
+        self.epoch += 1
+        name = f"inproc://broker-{self.port}-{self.epoch}"
         self.commands = self.context.socket(zmq.PAIR)
         self.commands.bind(name)
         self.clients.clear()
@@ -81,7 +83,7 @@ class Broker:
         """The thread."""
         front = self.context.socket(zmq.ROUTER)
         front.setsockopt(zmq.LINGER, 0)
-        front.bind(self.endpoint)
+        self.bind(front)
         commands = self.context.socket(zmq.PAIR)
         commands.connect(commands_name)
         poller = zmq.Poller()
@@ -104,6 +106,18 @@ class Broker:
         front.close()
         commands.close()
 
+    def bind(self, front: zmq.Socket) -> None:
+        """Bind as soon as the socket of an earlier start has let go of the port, which ZeroMQ does in its own time."""
+        for _ in range(500):
+            try:
+                front.bind(self.endpoint)
+                return
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EADDRINUSE:
+                    raise
+                front.poll(10)
+        raise RuntimeError(f"{self.endpoint} stays in use")
+
     @staticmethod
     def envelopes(frame: bytes) -> list:
         """The envelopes of a frame."""
@@ -116,11 +130,11 @@ class Broker:
         kind = envelope[1]
         if kind == HELLO:
             self.clients.add(peer)
-            return [1, WELCOME, bytes(16), 7, 1000, 1114112, "scripted"]
-        if kind == PING:
-            return [1, PONG, envelope[2]]
+            return [1, WELCOME, bytes(16), self.epoch, 200, 1114112, "scripted"]
         if peer not in self.clients:
             return [1, GOAWAY, 1]
+        if kind == PING:
+            return [1, PONG, envelope[2]]
         if kind == CANCEL:
             self.cancels.put(envelope[2])
         if kind == REQ:

@@ -96,8 +96,8 @@ class Client:
         headers = {"Host": "souk.test", **(headers or {})}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
-            headers.setdefault("Content-Type", "application/json")
         if body is not None:
+            headers.setdefault("Content-Type", "application/json")
             headers.setdefault("Content-Length", str(len(body)))
         lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
         self.send("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b""))
@@ -105,4 +105,6 @@ class Client:
 
     def get(self, target, **headers):
         """GET with headers named in Python's way."""
-        return self.request("GET", target, {name.replace("_", "-"): value for name, value in headers.items()})
+        return self.request(
+            "GET", target, {name.replace("_", "-"): value for name, value in headers.items()}
+        )

@@ -1,5 +1,6 @@
 """Fixtures: a scripted broker, and real gateways started with what a test needs."""
 
+import hashlib
 import json
 import os
 import signal
@@ -9,22 +10,39 @@ from pathlib import Path
 
 import pytest
 import zmq
-from broker import Broker
 from client import Client
-
 from support.ports import Ports
 
-BIN = Path(os.environ.get("SOUK_BIN", Path(__file__).resolve().parents[3] / "build" / "dev" / "bin"))
+from broker import Broker
+
+BIN = Path(
+    os.environ.get("SOUK_BIN", Path(__file__).resolve().parents[3] / "build" / "dev" / "bin")
+)
 PORTS = Ports()
+SECRET = "0123456789abcdef0123456789abcdef"
+PRODUCT_ID = "prod_01JD3YV4M8Q6T0R7ZK5N2X9W1B"
+
+
+def write_keys(folder, scopes):
+    """Replace the keys file: every id has SECRET and these scopes. None writes something that is no keys file."""
+    digest = hashlib.sha256(SECRET.encode()).hexdigest()
+    keys = [{"id": name, "sha256": digest, "scopes": some} for name, some in (scopes or {}).items()]
+    new = folder / "keys.json.new"
+    new.write_text(json.dumps({"keys": keys}) if scopes is not None else "{")
+    new.rename(folder / "keys.json")
 
 
 class Gateway:
     """A running souk-gateway. Its log is read by a thread, so that tests can wait for an event."""
 
     def __init__(self, flags):
+        self.front = flags["front"]
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
         self.process = subprocess.Popen(
-            [BIN / "souk-gateway", *arguments], stderr=subprocess.PIPE, text=True, env={"PATH": os.environ["PATH"]}
+            [BIN / "souk-gateway", *arguments],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={"PATH": os.environ["PATH"]},
         )
         self.events = []
         self.changed = threading.Condition()
@@ -55,12 +73,15 @@ class Gateway:
             same = [
                 event
                 for event in self.events
-                if event["event"] == name and all(event.get(key) == value for key, value in fields.items())
+                if event["event"] == name
+                and all(event.get(key) == value for key, value in fields.items())
             ]
             return same[count - 1] if len(same) >= count else None
 
         with self.changed:
-            ended = self.changed.wait_for(lambda: found() or self.events[-1:] == [{"event": "end of log"}], timeout)
+            ended = self.changed.wait_for(
+                lambda: found() or self.events[-1:] == [{"event": "end of log"}], timeout
+            )
             assert ended and found(), f"no event {name} {fields} in {self.events}"
             return found()
 
@@ -130,8 +151,7 @@ def start(broker, tmp_path):
         gateway = Gateway({**defaults, **flags})
         running.append(gateway)
         if connected:
-            for _ in range(int(flags.get("threads", 1))):
-                gateway.wait_event("GW-BROKER-CONNECTED", count=_ + 1)
+            gateway.wait_event("GW-BROKER-CONNECTED", count=int(flags.get("threads", 1)))
         return gateway
 
     yield start_gateway

@@ -71,7 +71,9 @@ def dump(command, streams):
 @pytest.mark.skipif(NODE is None, reason="node is not installed")
 def test_node_frames_what_we_accept_in_the_same_way():
     randomness = random.Random(20261124)
-    seeds = [path.read_bytes()[1:] for path in sorted(CORPUS.iterdir())] + [stream for stream, _ in KNOWN]
+    seeds = [path.read_bytes()[1:] for path in sorted(CORPUS.iterdir())] + [
+        stream for stream, _ in KNOWN
+    ]
     streams = seeds + [mutated(randomness, seeds) for _ in range(6000)]
     ours = dump([DUMP], streams)
     theirs = dump([NODE, str(HERE / "node_dump.js")], streams)
