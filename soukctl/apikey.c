@@ -4,9 +4,7 @@
  * change. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <jansson.h>
-#include <libgen.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,9 +52,10 @@ static int s_fail(const char *what, const char *file, const char *why) {
 
 /* The folder of the file, opened and locked; -1 with errno. Closing it unlocks. */
 static int s_lock_folder(const char *file, char ret_folder[PATH_BYTES_MAX]) {
-    (void)snprintf(ret_folder, PATH_BYTES_MAX, "%s", file);
-    char *folder = dirname(ret_folder); /* may point to a constant */
-    memmove(ret_folder, folder, strlen(folder) + 1);
+    const char *slash = strrchr(file, '/');
+    size_t bytes = slash == NULL ? 0 : slash == file ? 1 : (size_t)(slash - file);
+    (void)snprintf(ret_folder, PATH_BYTES_MAX, "%.*s", slash == NULL ? 1 : (int)bytes,
+                   slash == NULL ? "." : file);
     int fd = open(ret_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0 && flock(fd, LOCK_EX) != 0) {
         close(fd);
@@ -128,14 +127,14 @@ static int s_edit(const char *file, int (*change)(json_t *keys, void *arg), void
     }
     int folder_fd = s_lock_folder(file, folder);
     if (folder_fd < 0) {
-        return s_fail("cannot open the folder of", file, strerror(errno));
+        return s_fail("cannot open the folder of", file, strerrordesc_np(errno));
     }
     int code = SOUKCTL_FAILED;
     json_t *root = s_read(file);
     if (root != NULL) {
         code = change(json_object_get(root, "keys"), arg);
         if (code == SOUKCTL_OK && !s_replace(root, file, folder, folder_fd)) {
-            code = s_fail("cannot write", file, strerror(errno));
+            code = s_fail("cannot write", file, strerrordesc_np(errno));
         }
         json_decref(root);
     }
@@ -267,7 +266,7 @@ static int s_run(const souk_soukctl_config_t *config, int argc, char **argv) {
                                             {0}};
     souk_apikey_options_t chosen = {.file = "var/keys.json"};
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+    while ((option = souk_command_option(argc, argv, options)) >= 0) {
         switch (option) {
         case 'n':
             chosen.name = optarg;

@@ -1,5 +1,4 @@
 /* soukctl call: one request over the bus. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -186,9 +185,9 @@ static void s_describe(souk_req_t *req, const souk_route_t *route) {
 }
 
 static bool s_class_of(const char *text, uint8_t *ret_class) {
-    for (uint8_t i = 0; i < SOUK_COUNT_OF(s_class_names); i++) {
+    for (size_t i = 0; i < SOUK_COUNT_OF(s_class_names); i++) {
         if (strcmp(text, s_class_names[i]) == 0) {
-            *ret_class = i;
+            *ret_class = (uint8_t)i;
             return true;
         }
     }
@@ -215,7 +214,7 @@ static int s_options(int argc, char **argv, souk_req_t *req) {
     int64_t timeout_ms = TIMEOUT_MS_DEFAULT;
     req->class_ = SOUK_CLASS_UNKEYED;
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+    while ((option = souk_command_option(argc, argv, options)) >= 0) {
         if (option == 'h') {
             return souk_command_help(&call_command);
         }
@@ -262,6 +261,7 @@ static int s_call(const souk_soukctl_config_t *config, souk_req_t *req, const ch
         req->request_id = (souk_str_t){.data = id, .size = souk_id_new("ctl_", id)};
         req->body = souk_buf_str(&body);
         code = s_send(config, req);
+        req->request_id = (souk_str_t){0};
     } else {
         (void)souk_command_misuse(&call_command, "%s", cause);
     }

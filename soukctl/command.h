@@ -2,6 +2,8 @@
 #ifndef SOUKCTL_COMMAND_H
 #define SOUKCTL_COMMAND_H
 
+#include <getopt.h>
+
 #include "gen/config.h"
 #include "souk/base.h"
 
@@ -31,6 +33,9 @@ extern const souk_command_t queues_command;
 /* Prints usage on standard output (--help) or standard error, and returns the exit code for it. */
 int souk_command_help(const souk_command_t *self);
 int souk_command_misuse(const souk_command_t *self, const char *format, ...) SOUK_PRINTF(2, 3);
+/* The next option by getopt_long, -1 at the end; '?' for an unknown one. optarg and optind are its.
+ */
+int souk_command_option(int argc, char **argv, const struct option *options);
 /* A whole number within bounds: false when text is none. */
 bool souk_command_int(const char *text, int64_t min, int64_t max, int64_t *ret_value);
 

@@ -1,7 +1,6 @@
 /* soukctl generate: plausible products by the thousand, for load tests. The same seed gives the
  * same products. They are synthetic. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 
 #include "command.h"
@@ -172,8 +171,7 @@ static int s_parse(int argc, char **argv, int64_t *ret_count, int64_t *ret_seed,
         {NULL, 0, NULL, 0},
     };
     optind = 1;
-    for (int c = getopt_long(argc, argv, "h", longs, NULL); c != -1;
-         c = getopt_long(argc, argv, "h", longs, NULL)) {
+    for (int c; (c = souk_command_option(argc, argv, longs)) >= 0;) {
         if (c == 'h') {
             return souk_command_help(&generate_command);
         }
@@ -218,7 +216,7 @@ static int s_run(const souk_soukctl_config_t *config, int argc, char **argv) {
         code = SOUKCTL_FAILED;
     }
     if (code != SOUKCTL_OK) {
-        (void)fprintf(stderr, "soukctl generate: cannot write: %s\n", strerror(errno));
+        (void)fprintf(stderr, "soukctl generate: cannot write: %s\n", strerrordesc_np(errno));
     }
     return code;
 }

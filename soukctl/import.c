@@ -2,7 +2,6 @@
  * sent in batches, and reported one by one; repeating an import is harmless, because what is
  * already so is left alone. */
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,8 +317,7 @@ static int s_parse(int argc, char **argv, options_t *ret) {
         {NULL, 0, NULL, 0},
     };
     optind = 1;
-    for (int c = getopt_long(argc, argv, "h", longs, NULL); c != -1;
-         c = getopt_long(argc, argv, "h", longs, NULL)) {
+    for (int c; (c = souk_command_option(argc, argv, longs)) >= 0;) {
         switch (c) {
         case 'h':
             return souk_command_help(&import_command);
@@ -371,10 +369,11 @@ static int s_run(const souk_soukctl_config_t *config, int argc, char **argv) {
     if (code >= 0) {
         return code;
     }
+    souk_assert(options.path != NULL);
     bool standard = strcmp(options.path, "-") == 0;
     FILE *file = standard ? stdin : fopen(options.path, "re");
     if (file == NULL) {
-        (void)fprintf(stderr, "soukctl import: %s: %s\n", options.path, strerror(errno));
+        (void)fprintf(stderr, "soukctl import: %s: %s\n", options.path, strerrordesc_np(errno));
         return SOUKCTL_FAILED;
     }
     souk_http_t *http =

@@ -83,7 +83,6 @@ static outcome_t s_update(import_t *self, const json_t *wanted) {
     if (id == NULL) {
         outcome = FAILED;
     } else if (json_object_size(changes) > 0) {
-        outcome = UPDATED;
         (void)snprintf(path, sizeof path, "/v1/admin/categories/%s", id);
         (void)snprintf(if_match, sizeof if_match, "\"%lld\"",
                        (long long)json_integer_value(json_object_get(category, "version")));

@@ -30,6 +30,11 @@ int souk_command_misuse(const souk_command_t *self, const char *format, ...) {
     return SOUKCTL_USAGE;
 }
 
+int souk_command_option(int argc, char **argv, const struct option *options) {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
+    return getopt_long(argc, argv, "h", options, NULL);
+}
+
 bool souk_command_int(const char *text, int64_t min, int64_t max, int64_t *ret_value) {
     char *end;
     errno = 0;

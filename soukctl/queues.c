@@ -1,6 +1,5 @@
 /* soukctl queues: what waits at a broker, from its admin endpoint. */
 #include <curl/curl.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,7 +123,7 @@ static int s_run(const souk_soukctl_config_t *config, int argc, char **argv) {
                                             {0}};
     souk_queues_options_t chosen = {.url = config->broker_admin_url};
     int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+    while ((option = souk_command_option(argc, argv, options)) >= 0) {
         switch (option) {
         case 'u':
             chosen.url = optarg;

@@ -1,6 +1,6 @@
 """A Souk worker in Python, written from docs/protocol.md alone: serves greeter.hello({"name"}) -> {"text"}.
 
-    python_worker.py tcp://127.0.0.1:5551
+python_worker.py tcp://127.0.0.1:5551
 """
 
 import signal
@@ -10,7 +10,8 @@ import time
 import msgpack
 import zmq
 
-HELLO, WELCOME, READY, CREDIT, REQ, REP, ERR, REFUSED, CANCEL, PING, PONG, DRAIN, DRAINED, GOAWAY = range(1, 15)
+HELLO, WELCOME, READY, CREDIT, REQ, REP, ERR, REFUSED = range(1, 9)
+PING, PONG, DRAIN, DRAINED, GOAWAY = range(10, 15)
 
 socket = zmq.Context().socket(zmq.DEALER)
 socket.linger = 1000
@@ -27,7 +28,10 @@ def send(*envelopes):
 def answer(corr, body):
     request = msgpack.unpackb(body)
     if not isinstance(request.get("name"), str):
-        fault = {"code": "validation", "errors": [{"pointer": "/name", "reason": "must be text", "in": "body"}]}
+        fault = {
+            "code": "validation",
+            "errors": [{"pointer": "/name", "reason": "must be text", "in": "body"}],
+        }
         return [1, ERR, corr, 0, None, msgpack.packb(fault)]
     return [1, REP, corr, 0, None, msgpack.packb({"text": f"Hello, {request['name']}!"})]
 

@@ -32,7 +32,16 @@ def start(stack):
 
 def call(stack, method, body):
     """(exit code, reply or problem)"""
-    argv = [stack.program("soukctl"), "--front", stack.front, "call", "--class", "read", method, json.dumps(body)]
+    argv = [
+        stack.program("soukctl"),
+        "--front",
+        stack.front,
+        "call",
+        "--class",
+        "read",
+        method,
+        json.dumps(body),
+    ]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
     return done.returncode, json.loads(done.stdout or done.stderr)
 

@@ -16,7 +16,9 @@ import pytest
 import zmq
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-BUILD = Path(os.environ.get("SOUK_BUILD_DIR", ROOT / "build" / os.environ.get("SOUK_TEST_PRESET", "dev")))
+BUILD = Path(
+    os.environ.get("SOUK_BUILD_DIR", ROOT / "build" / os.environ.get("SOUK_TEST_PRESET", "dev"))
+)
 SOUKCTL = BUILD / "bin" / "soukctl"
 HELLO, WELCOME, REQ, REP, ERR, PING, PONG = 1, 2, 5, 6, 7, 10, 11
 
@@ -35,12 +37,30 @@ def test_each_command_has_help_and_stands_in_the_list(command):
     assert f"  {command} " in run("--help").stdout
 
 
-@pytest.mark.parametrize("args", [
-    [], ["nothing"], ["--nothing", "1", "call"], ["call"], ["call", "diag"], ["call", ".echo"], ["call", "a.b", "{}", "c"],
-    ["call", "a.b", "{"], ["call", "a.b", "[]"], ["call", "a.b", "{} x"], ["call", "--timeout-ms", "0", "a.b"],
-    ["call", "--class", "wild", "a.b"], ["call", "a." + "b" * 33], ["apikey"], ["apikey", "new"],
-    ["apikey", "new", "--name", "x", "--scopes", ",,"], ["queues", "a", "b"], ["queues", "../x"],
-], ids=lambda args: " ".join(args) or "nothing")
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["nothing"],
+        ["--nothing", "1", "call"],
+        ["call"],
+        ["call", "diag"],
+        ["call", ".echo"],
+        ["call", "a.b", "{}", "c"],
+        ["call", "a.b", "{"],
+        ["call", "a.b", "[]"],
+        ["call", "a.b", "{} x"],
+        ["call", "--timeout-ms", "0", "a.b"],
+        ["call", "--class", "wild", "a.b"],
+        ["call", "a." + "b" * 33],
+        ["apikey"],
+        ["apikey", "new"],
+        ["apikey", "new", "--name", "x", "--scopes", ",,"],
+        ["queues", "a", "b"],
+        ["queues", "../x"],
+    ],
+    ids=lambda args: " ".join(args) or "nothing",
+)
 def test_misuse_is_exit_code_2(args, tmp_path):
     done = run(*args, *(["--file", str(tmp_path / "keys.json")] if args[:1] == ["apikey"] else []))
     assert done.returncode == 2 and done.stderr and not done.stdout
@@ -63,9 +83,16 @@ def test_a_new_key_is_shown_once_and_kept_as_hash(tmp_path):
     done = new(path, scopes="catalog:write,catalog:read")
     assert done.returncode == 0
     key = re.fullmatch(r"souk_([0-9a-f]{12})_([0-9a-f]{64})\n", done.stdout)
-    assert json.loads(path.read_text()) == {"keys": [{
-        "id": key[1], "name": "importer", "sha256": hashlib.sha256(key[2].encode()).hexdigest(),
-        "scopes": ["catalog:write", "catalog:read"]}]}
+    assert json.loads(path.read_text()) == {
+        "keys": [
+            {
+                "id": key[1],
+                "name": "importer",
+                "sha256": hashlib.sha256(key[2].encode()).hexdigest(),
+                "scopes": ["catalog:write", "catalog:read"],
+            }
+        ]
+    }
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == ["keys.json"], "no temporary file is left"
     assert key[2] not in path.read_text()
@@ -162,7 +189,10 @@ def front():
 def test_call_prints_the_reply(front):
     broker = front(lambda req: (REP, {"text": "hé", "n": [1, None, True, 1.5]}))
     done = run("--front", broker.endpoint, "call", "diag.echo", '{"text": "hello", "number": 5}')
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"text": "hé", "n": [1, None, True, 1.5]})
+    assert (done.returncode, json.loads(done.stdout)) == (
+        0,
+        {"text": "hé", "n": [1, None, True, 1.5]},
+    )
     (request,) = broker.requests
     assert request[8:10] == ["diag", "echo"]
     assert msgpack.unpackb(request[14]) == {"text": "hello", "number": 5}
@@ -171,7 +201,12 @@ def test_call_prints_the_reply(front):
 
 
 def test_json_values_of_every_kind_go_through(front):
-    value = {"a": [], "b": {}, "c": [1, -1, 2**53, 1.25, True, False, None, "é\n"], "d": {"e": {"f": [[]]}}}
+    value = {
+        "a": [],
+        "b": {},
+        "c": [1, -1, 2**53, 1.25, True, False, None, "é\n"],
+        "d": {"e": {"f": [[]]}},
+    }
     broker = front(lambda req: (REP, msgpack.unpackb(req[14])))
     done = run("--front", broker.endpoint, "call", "any.thing", "-", stdin=json.dumps(value))
     assert json.loads(done.stdout) == value
@@ -180,33 +215,57 @@ def test_json_values_of_every_kind_go_through(front):
 
 def test_an_unknown_method_takes_class_and_key_from_the_flags(front):
     broker = front(lambda req: (REP, {}))
-    assert run("--front", broker.endpoint, "call", "--class", "keyed", "--key", "k1", "any.thing").returncode == 0
+    assert (
+        run(
+            "--front", broker.endpoint, "call", "--class", "keyed", "--key", "k1", "any.thing"
+        ).returncode
+        == 0
+    )
     assert broker.requests[0][6] == 1 and broker.requests[0][10] == "k1"
 
 
 def test_an_error_goes_to_standard_error(front):
-    fault = {"code": "validation", "detail": "no", "errors": [{"pointer": "/text", "reason": "is bad", "in": "body"}]}
+    fault = {
+        "code": "validation",
+        "detail": "no",
+        "errors": [{"pointer": "/text", "reason": "is bad", "in": "body"}],
+    }
     broker = front(lambda req: (ERR, fault))
     done = run("--front", broker.endpoint, "call", "diag.echo", "{}")
     assert done.returncode == 1 and done.stdout == ""
     problem = json.loads(done.stderr)
-    assert problem["code"] == "validation" and problem["errors"] == fault["errors"] and problem["detail"] == "no"
+    assert (
+        problem["code"] == "validation"
+        and problem["errors"] == fault["errors"]
+        and problem["detail"] == "no"
+    )
 
 
 def test_no_answer_in_time_is_exit_code_3(front):
     broker = front(lambda req: (None, None))
-    done = run("--front", broker.endpoint, "call", "--timeout-ms", "300", "diag.echo", '{"text": "x"}')
+    done = run(
+        "--front", broker.endpoint, "call", "--timeout-ms", "300", "diag.echo", '{"text": "x"}'
+    )
     assert done.returncode == 3 and json.loads(done.stderr)["code"] == "timeout"
 
 
 def test_no_broker_is_exit_code_3(tmp_path):
-    done = run("--front", f"ipc://{tmp_path}/nobody", "call", "--timeout-ms", "200", "diag.echo", "{}")
+    done = run(
+        "--front", f"ipc://{tmp_path}/nobody", "call", "--timeout-ms", "200", "diag.echo", "{}"
+    )
     assert done.returncode == 3 and json.loads(done.stderr)["code"] == "no_broker"
 
 
 # ---- queues ----
 
-QUEUE = {"ready": 3, "inflight": 2, "demand": 5, "oldest_seconds": 1.25, "workers": 2, "slots_free": 7}
+QUEUE = {
+    "ready": 3,
+    "inflight": 2,
+    "demand": 5,
+    "oldest_seconds": 1.25,
+    "workers": 2,
+    "slots_free": 7,
+}
 
 
 class Admin(http.server.BaseHTTPRequestHandler):
@@ -235,12 +294,22 @@ def test_queues_prints_a_row_for_each_service(admin, service):
     done = run("queues", *service, "--url", admin)
     head, row = done.stdout.splitlines()
     assert done.returncode == 0
-    assert head.split() == ["service", "ready", "inflight", "demand", "oldest_s", "workers", "slots_free"]
+    assert head.split() == [
+        "service",
+        "ready",
+        "inflight",
+        "demand",
+        "oldest_s",
+        "workers",
+        "slots_free",
+    ]
     assert row.split() == ["diag", "3", "2", "5", "1.2", "2", "7"]
 
 
 def test_queues_as_json(admin):
-    assert json.loads(run("--broker-admin-url", admin, "queues", "--json").stdout) == {"queues": {"diag": QUEUE}}
+    assert json.loads(run("--broker-admin-url", admin, "queues", "--json").stdout) == {
+        "queues": {"diag": QUEUE}
+    }
 
 
 def test_an_unknown_service_is_exit_code_1_and_no_broker_3(admin):

@@ -13,7 +13,9 @@ import pytest
 from scripted import BATCH, INLINE, SLOT, Broker
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-BUILD = Path(os.environ.get("SOUK_BUILD_DIR", ROOT / "build" / os.environ.get("SOUK_TEST_PRESET", "dev")))
+BUILD = Path(
+    os.environ.get("SOUK_BUILD_DIR", ROOT / "build" / os.environ.get("SOUK_TEST_PRESET", "dev"))
+)
 LAB = BUILD / "tests" / "worker_lab"
 WORKER = BUILD / "bin" / "souk-worker"
 STOP_TIMEOUT_S = 20
@@ -33,13 +35,19 @@ class Worker:
     def events(self, event):
         """The log lines of this event."""
         lines = self.log_path.read_text().splitlines()
-        return [row for row in map(json.loads, filter(lambda line: line.startswith("{"), lines)) if row["event"] == event]
+        return [
+            row
+            for row in map(json.loads, filter(lambda line: line.startswith("{"), lines))
+            if row["event"] == event
+        ]
 
     def event(self, event, timeout_s=10):
         """Waits for the event; returns its last line."""
         deadline = time.monotonic() + timeout_s
         while not self.events(event):
-            assert time.monotonic() < deadline, f"no {event} in the log:\n{self.log_path.read_text()}"
+            assert time.monotonic() < deadline, (
+                f"no {event} in the log:\n{self.log_path.read_text()}"
+            )
             assert self.process.poll() is None or self.events(event), self.log_path.read_text()
             time.sleep(0.01)
         return self.events(event)[-1]
@@ -76,7 +84,9 @@ class Worker:
     def wait(self, question, what, timeout_s=10):
         deadline = time.monotonic() + timeout_s
         while not question():
-            assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}\n{self.log_path.read_text()}"
+            assert time.monotonic() < deadline, (
+                f"not within {timeout_s} s: {what}\n{self.log_path.read_text()}"
+            )
             time.sleep(0.01)
 
 
@@ -115,8 +125,20 @@ def make_worker(folder, endpoint):
     made = []
 
     def make(*flags, services="diag,lab", slots=2, **options):
-        common = ["--back", endpoint, "--services", services, "--name", "w-1", "--slots", str(slots),
-                  "--admin-port", "0", "--log-level", "debug"]
+        common = [
+            "--back",
+            endpoint,
+            "--services",
+            services,
+            "--name",
+            "w-1",
+            "--slots",
+            str(slots),
+            "--admin-port",
+            "0",
+            "--log-level",
+            "debug",
+        ]
         made.append(Worker(folder, *common, *flags, **options))
         return made[-1]
 
@@ -139,5 +161,7 @@ def worker(make_worker):
 def serving(broker, worker):
     """(broker, worker) with a session and credit for everything."""
     broker.welcome()
-    broker.introduced(("diag", SLOT), ("diag", INLINE), ("lab", SLOT), ("lab", BATCH), ("lab", INLINE))
+    broker.introduced(
+        ("diag", SLOT), ("diag", INLINE), ("lab", SLOT), ("lab", BATCH), ("lab", INLINE)
+    )
     return broker, worker

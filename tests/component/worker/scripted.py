@@ -5,7 +5,22 @@ import time
 import msgpack
 import zmq
 
-HELLO, WELCOME, READY, CREDIT, REQ, REP, ERR, REFUSED, CANCEL, PING, PONG, DRAIN, DRAINED, GOAWAY = range(1, 15)
+(
+    HELLO,
+    WELCOME,
+    READY,
+    CREDIT,
+    REQ,
+    REP,
+    ERR,
+    REFUSED,
+    CANCEL,
+    PING,
+    PONG,
+    DRAIN,
+    DRAINED,
+    GOAWAY,
+) = range(1, 15)
 NO_ROOM, DRAINING, DEADLINE = 1, 2, 3
 INLINE, SLOT, BATCH = 0, 1, 2
 TIMEOUT_S = 10
@@ -52,7 +67,9 @@ class Broker:
         """What a broker remembers of a worker."""
         if envelope[1] == READY:
             self.ready = {service: dict(methods) for service, methods in envelope[2]}
-            self.windows = {key: value for key, value in self.windows.items() if key[0] in self.ready}
+            self.windows = {
+                key: value for key, value in self.windows.items() if key[0] in self.ready
+            }
         elif envelope[1] == CREDIT:
             self.windows.update({(service, lane): window for service, lane, window in envelope[2]})
         elif envelope[1] == PING:
@@ -66,7 +83,9 @@ class Broker:
                 if envelope[1] == kind and match(envelope):
                     return self.inbox.pop(at)
             left = deadline - time.monotonic()
-            assert left > 0 and self.read(left), f"no envelope of type {kind} came; inbox: {self.inbox}"
+            assert left > 0 and self.read(left), (
+                f"no envelope of type {kind} came; inbox: {self.inbox}"
+            )
 
     def answer(self, corr, timeout_s=TIMEOUT_S):
         """REP, ERR or REFUSED to the request."""
@@ -103,20 +122,50 @@ class Broker:
     def welcome(self):
         """Waits for HELLO, answers, and waits until the worker has said what it serves."""
         hello = self.take(HELLO)
-        self.send([1, WELCOME, bytes([self.epoch]) * 16, self.epoch, self.heartbeat_ms, self.envelope_bytes_max, "test"])
+        self.send(
+            [
+                1,
+                WELCOME,
+                bytes([self.epoch]) * 16,
+                self.epoch,
+                self.heartbeat_ms,
+                self.envelope_bytes_max,
+                "test",
+            ]
+        )
         return hello
 
     def introduced(self, *pairs):
         """Waits until each of the (service, lane) pairs has credit."""
-        self.wait(lambda: all(self.windows.get(pair, 0) > 0 for pair in pairs), f"credit for {pairs}")
+        self.wait(
+            lambda: all(self.windows.get(pair, 0) > 0 for pair in pairs), f"credit for {pairs}"
+        )
 
     def request(self, service, method, body=None, timeout_ms=5000, **more):
         """One REQ as an array."""
         self.count += 1
         corr = more.get("corr", b"corr" + self.count.to_bytes(12, "big"))
-        packed = body if isinstance(body, bytes) else msgpack.packb(body if body is not None else {})
-        return [1, REQ, corr, timeout_ms, 0, 0, 0, 3, service, method, None, None, more.get("traceparent"),
-                more.get("principal"), packed, more.get("request_id", "test-request")]
+        packed = (
+            body if isinstance(body, bytes) else msgpack.packb(body if body is not None else {})
+        )
+        return [
+            1,
+            REQ,
+            corr,
+            timeout_ms,
+            0,
+            0,
+            0,
+            3,
+            service,
+            method,
+            None,
+            None,
+            more.get("traceparent"),
+            more.get("principal"),
+            packed,
+            more.get("request_id", "test-request"),
+        ]
 
     def ask(self, service, method, body=None, **more):
         """Sends one request; returns its corr."""

@@ -61,7 +61,9 @@ def test_fields_of_a_newer_client_are_ignored(serving):
     assert broker.call("diag", "echo", {"text": "x", "colour": {"deep": [1, 2]}})[0] == REP
 
 
-@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x81\xa4text", b"\x93\x01\x02\x03", b"\xc0", b"\x80\x80"])
+@pytest.mark.parametrize(
+    "body", [b"", b"\xc1", b"\x81\xa4text", b"\x93\x01\x02\x03", b"\xc0", b"\x80\x80"]
+)
 def test_a_body_that_is_no_map_is_malformed(serving, body):
     broker, _ = serving
     kind, fault = broker.call("diag", "echo_inline", body)
@@ -88,7 +90,11 @@ def test_an_error_of_ours_says_nothing_but_internal(serving):
     kind, fault = broker.call("lab", "fail", {"name": "x"}, request_id="req-77")
     assert kind == ERR and fault == {"code": "internal"}
     logged = worker.event("WK-CALL-FAILED")
-    assert (logged["error"], logged["request_id"], logged["detail"]) == ("io", "req-77", "a secret of the worker")
+    assert (logged["error"], logged["request_id"], logged["detail"]) == (
+        "io",
+        "req-77",
+        "a secret of the worker",
+    )
 
 
 def test_a_reply_beyond_its_cap_is_an_error(serving):
@@ -104,7 +110,9 @@ def test_memory_beyond_the_cap_fails_the_call_even_when_the_handler_does_not_loo
     kind, fault = broker.call("lab", "hog", {"name": "x", "number": 100000})
     assert kind == ERR and fault["code"] == "internal"
     assert worker.event("WK-CALL-FAILED")["error"] == "no_memory"
-    assert broker.call("lab", "hog", {"name": "x", "number": 4096})[0] == REP, "the next call has its memory again"
+    assert broker.call("lab", "hog", {"name": "x", "number": 4096})[0] == REP, (
+        "the next call has its memory again"
+    )
 
 
 def test_a_reply_beyond_the_brokers_envelope_is_an_error(make_broker, worker):

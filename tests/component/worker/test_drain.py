@@ -114,15 +114,18 @@ def test_a_new_worker_takes_over_after_sigkill(serving, make_worker):
     assert broker.call("diag", "echo", {"text": "x"})[0] == REP
 
 
-@pytest.mark.parametrize("flags, code, said", [
-    (["--services", "nobody"], 2, "WK-UNKNOWN-SERVICE"),
-    (["--services", ","], 2, "WK-NO-SERVICE"),
-    (["--back", ","], 2, "WK-NO-BROKER"),
-    (["--back", "carrier-pigeon://x"], 2, "WK-BAD-ENDPOINT"),
-    (["--slots", "0"], 2, "SOUK_WORKER_SLOTS"),
-    (["--help"], 0, "--services"),
-    (["--print-config"], 0, '"SOUK_WORKER_BATCH_MAX":64'),
-])
+@pytest.mark.parametrize(
+    "flags, code, said",
+    [
+        (["--services", "nobody"], 2, "WK-UNKNOWN-SERVICE"),
+        (["--services", ","], 2, "WK-NO-SERVICE"),
+        (["--back", ","], 2, "WK-NO-BROKER"),
+        (["--back", "carrier-pigeon://x"], 2, "WK-BAD-ENDPOINT"),
+        (["--slots", "0"], 2, "SOUK_WORKER_SLOTS"),
+        (["--help"], 0, "--services"),
+        (["--print-config"], 0, '"SOUK_WORKER_BATCH_MAX":64'),
+    ],
+)
 def test_exit_codes_of_a_start(make_worker, flags, code, said):
     worker = make_worker(*flags, program=LAB)
     assert worker.exit_code() == code

@@ -2,7 +2,20 @@
 
 import msgpack
 import pytest
-from scripted import BATCH, CANCEL, DEADLINE, ERR, INLINE, NO_ROOM, PING, PONG, REFUSED, REP, SLOT, decoded
+from scripted import (
+    BATCH,
+    CANCEL,
+    DEADLINE,
+    ERR,
+    INLINE,
+    NO_ROOM,
+    PING,
+    PONG,
+    REFUSED,
+    REP,
+    SLOT,
+    decoded,
+)
 
 
 def hold(broker, worker, name, **more):
@@ -46,8 +59,12 @@ def test_within_its_windows_a_broker_is_never_refused(broker, make_worker):
     broker.introduced(("diag", SLOT), ("lab", SLOT), ("lab", BATCH))
     broker.wait(lambda: broker.windows[("lab", BATCH)] == 8, "two slots")
     holds = [hold(broker, worker, name) for name in "ab"]
-    gathers = [broker.ask("lab", "gather", {"name": "x"}) for _ in range(broker.windows[("lab", BATCH)])]
-    echoes = [broker.ask("diag", "echo", {"text": "x"}) for _ in range(broker.windows[("diag", SLOT)])]
+    gathers = [
+        broker.ask("lab", "gather", {"name": "x"}) for _ in range(broker.windows[("lab", BATCH)])
+    ]
+    echoes = [
+        broker.ask("diag", "echo", {"text": "x"}) for _ in range(broker.windows[("diag", SLOT)])
+    ]
     broker.settle()
     assert not [envelope for envelope in broker.inbox if envelope[1] == REFUSED]
     worker.switch("hold_a")
@@ -75,7 +92,9 @@ def test_a_free_slot_takes_all_that_waits_up_to_the_limit(one_slot):
     worker.switch("hold_a")
     assert broker.answer(first)[1] == REP
     assert [decoded(broker.answer(corr)) for corr in gathers] == [(REP, {"number": 4})] * 4
-    assert broker.call("lab", "gather", {"name": "x"}) == (REP, {"number": 1}), "nobody waits for a batch to fill"
+    assert broker.call("lab", "gather", {"name": "x"}) == (REP, {"number": 1}), (
+        "nobody waits for a batch to fill"
+    )
     assert worker.metric('souk_worker_batches_total{service="lab",method="gather"}') == 2
 
 
@@ -125,7 +144,9 @@ def test_cancel_of_a_running_call_is_seen_by_its_handler(one_slot):
     broker.send([1, CANCEL, corr])
     assert broker.answer(corr)[1] == ERR
     assert worker.metric("souk_worker_cancelled_total") == 1
-    assert broker.call("lab", "gather", {"name": "x"})[0] == REP, "the flag does not stay for the next call"
+    assert broker.call("lab", "gather", {"name": "x"})[0] == REP, (
+        "the flag does not stay for the next call"
+    )
 
 
 def test_cancel_of_an_unknown_call_is_ignored(one_slot):
@@ -166,7 +187,13 @@ def test_inline_calls_beyond_the_budget_let_pongs_through(broker, make_worker):
     spins = [broker.request("lab", "spin", {"name": "x", "number": 2000}) for _ in range(100)]
     broker.send(*spins)
     broker.send([1, PING, 99])
-    broker.wait(lambda: sum(e[1] == REP for e in broker.inbox) == 100 and any(e[1] == PONG for e in broker.inbox), "all")
+    broker.wait(
+        lambda: (
+            sum(e[1] == REP for e in broker.inbox) == 100
+            and any(e[1] == PONG for e in broker.inbox)
+        ),
+        "all",
+    )
     kinds = [envelope[1] for envelope in broker.inbox if envelope[1] in (REP, PONG)]
     assert kinds.index(PONG) < 50, "the pong did not wait for all calls"
     order = [envelope[2] for envelope in broker.inbox if envelope[1] == REP]

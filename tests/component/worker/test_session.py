@@ -16,12 +16,22 @@ def test_ready_lists_methods_with_lanes_and_credit_follows_slots(broker, make_wo
     make_worker("--batch-max", "16", "--inline-window", "32", slots=3)
     broker.welcome()
     broker.introduced(("lab", SLOT), ("lab", BATCH))
-    assert broker.ready["diag"] == {"echo": SLOT, "echo_inline": INLINE, "fixed": INLINE, "fixed_slot": SLOT}
+    assert broker.ready["diag"] == {
+        "echo": SLOT,
+        "echo_inline": INLINE,
+        "fixed": INLINE,
+        "fixed_slot": SLOT,
+    }
     assert broker.ready["lab"]["gather"] == BATCH
     broker.wait(lambda: broker.windows[("lab", SLOT)] == 3, "three slots")
     broker.settle()
-    assert broker.windows == {("diag", INLINE): 32, ("diag", SLOT): 3, ("lab", INLINE): 32, ("lab", SLOT): 3,
-                              ("lab", BATCH): 48}
+    assert broker.windows == {
+        ("diag", INLINE): 32,
+        ("diag", SLOT): 3,
+        ("lab", INLINE): 32,
+        ("lab", SLOT): 3,
+        ("lab", BATCH): 48,
+    }
 
 
 def test_ready_stands_before_credit(broker, worker):
@@ -36,7 +46,10 @@ def test_the_product_binary_serves_what_it_is_told(broker, make_worker):
     broker.welcome()
     broker.introduced(("diag", SLOT), ("diag", INLINE))
     assert list(broker.ready) == ["diag"]
-    assert broker.call("diag", "echo", {"text": "hello"}) == (REP, {"text": "hello", "worker": "w-1"})
+    assert broker.call("diag", "echo", {"text": "hello"}) == (
+        REP,
+        {"text": "hello", "worker": "w-1"},
+    )
 
 
 def test_ping_is_answered_with_its_token(serving):
@@ -125,7 +138,9 @@ def test_envelopes_before_garbage_stand(serving):
 def test_unknown_types_versions_and_tails_are_ignored(serving):
     broker, worker = serving
     request = broker.request("diag", "echo_inline", {"text": "x"})
-    broker.send([1, 99, "what"], [2, PING, 1], [1, PING, 77, "tail", {"more": 1}], request + ["new", 1])
+    broker.send(
+        [1, 99, "what"], [2, PING, 1], [1, PING, 77, "tail", {"more": 1}], request + ["new", 1]
+    )
     assert broker.take(PONG, lambda envelope: envelope[2] == 77)
     assert broker.answer(request[2])[1] == REP
     worker.wait(lambda: worker.metric("souk_worker_malformed_total") == 2, "both are counted")
@@ -148,7 +163,9 @@ def test_a_service_that_is_not_ready_any_more_is_withdrawn(serving):
     worker.switch("not_ready")
     broker.wait(lambda: "lab" not in broker.ready, "READY without lab")
     credits = [envelope for envelope in broker.inbox if envelope[1] == CREDIT]
-    assert ["lab", SLOT, 0] in credits[-1][2], "credit is taken back before the service is withdrawn"
+    assert ["lab", SLOT, 0] in credits[-1][2], (
+        "credit is taken back before the service is withdrawn"
+    )
     assert broker.call("diag", "echo", {"text": "x"})[0] == REP
     worker.switch("not_ready", on=False)
     broker.introduced(("lab", SLOT), ("lab", BATCH))
@@ -178,5 +195,3 @@ def test_degraded_is_ready_with_a_reason(serving):
 def test_without_a_broker_the_worker_is_up_but_not_ready(worker):
     status, text = worker.admin("/readyz")
     assert status == 503 and worker.admin("/healthz")[0] == 200, text
-
-
