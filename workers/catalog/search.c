@@ -313,10 +313,11 @@ void catalog_match_done(catalog_match_t *self) {
 }
 
 void catalog_match_weights(const catalog_match_t *self, catalog_weights_t *ret) {
-    souk_assert(self->words_count <= CATALOG_WORDS_MAX); /* gcc at -O3 wants to be told */
-    ret->count = (uint8_t)self->words_count;
-    for (size_t i = 0; i < self->words_count; i++) {
-        ret->words[i] = (uint8_t)(self->words[i].weight | (self->words[i].corrected ? 0x80 : 0));
+    souk_assert(self->words_count <= CATALOG_WORDS_MAX);
+    *ret = (catalog_weights_t){.count = (uint8_t)self->words_count};
+    for (size_t i = 0; i < CATALOG_WORDS_MAX && i < self->words_count; i++) {
+        const catalog_query_word_t *word = &self->words[i];
+        ret->words[i] = (uint8_t)(word->weight | (word->corrected ? 0x80 : 0));
     }
 }
 
