@@ -61,25 +61,64 @@ static void s_top_offer(s_top_t *self, const s_value_t *value) {
 
 /* ---- one facet ---- */
 
+/* What a facet's values are counted in: the matches without the facet's own selection or, of a
+ * catalogue of which some part matches, the rest of the catalogue. Array against array is
+ * CRoaring's slowest intersection; of two complements at least one consists of bit sets. */
+typedef struct {
+    const roaring_bitmap_t *products;
+    roaring_bitmap_t *own, *rest; /* to be freed; NULL: none */
+    bool is_rest;
+} s_matches_t;
+
 typedef struct {
     const catalog_match_t *match;
     souk_arena_t *arena;
     catalog_facet_t *facets;
     size_t count;
+    s_matches_t all;
     s_top_t top;
 } s_count_t;
 
-/* The matches that count for a facet: *ret_own is set when they have to be freed. */
-static const roaring_bitmap_t *s_matches(const catalog_match_t *match, catalog_group_kind_t kind,
-                                         souk_str_t name, roaring_bitmap_t **ret_own) {
+static s_matches_t s_matches_of(const catalog_match_t *match, const roaring_bitmap_t *matches) {
+    uint64_t count = roaring_bitmap_get_cardinality(matches), ordinals = match->index->items_count;
+    s_matches_t result = {.products = matches};
+    if (count > ordinals / 256 && count < ordinals / 2) {
+        result.rest = roaring_bitmap_flip(matches, 0, ordinals);
+        souk_assert(result.rest != NULL);
+        result.products = result.rest;
+        result.is_rest = true;
+    }
+    return result;
+}
+
+static s_matches_t s_matches(const s_count_t *self, catalog_group_kind_t kind, souk_str_t name) {
+    const catalog_match_t *match = self->match;
     for (size_t i = 0; i < match->groups_count; i++) {
         if (match->groups[i].kind == kind && souk_str_equal(match->groups[i].name, name)) {
-            *ret_own = catalog_match_without(match, i);
-            return *ret_own;
+            roaring_bitmap_t *own = catalog_match_without(match, i);
+            s_matches_t result = s_matches_of(match, own);
+            result.own = own;
+            return result;
         }
     }
-    *ret_own = NULL;
-    return match->all;
+    s_matches_t result = self->all; /* freed at the end */
+    result.rest = NULL;
+    return result;
+}
+
+static void s_matches_done(s_matches_t *self) {
+    if (self->own != NULL) {
+        roaring_bitmap_free(self->own);
+    }
+    if (self->rest != NULL) {
+        roaring_bitmap_free(self->rest);
+    }
+}
+
+/* How many of the products match; count: how many there are. */
+static uint64_t s_count(const s_matches_t *self, const roaring_bitmap_t *products, uint64_t count) {
+    uint64_t both = roaring_bitmap_and_cardinality(products, self->products);
+    return self->is_rest ? count - both : both;
 }
 
 /* For people: the first letter large; a tag's hyphens are blanks. */
@@ -122,23 +161,19 @@ static void s_emit(s_count_t *self, souk_str_t name, bool is_slug) {
 
 static void s_count_categories(s_count_t *self) {
     const catalog_tree_t *tree = &self->match->index->tree;
-    roaring_bitmap_t *own = NULL;
-    const roaring_bitmap_t *matches =
-        s_matches(self->match, CATALOG_BY_CATEGORY, SOUK_STR(""), &own);
+    s_matches_t matches = s_matches(self, CATALOG_BY_CATEGORY, SOUK_STR(""));
     self->top.count = 0;
     for (uint32_t i = 0; i < tree->count; i++) {
         const catalog_node_t *node = &tree->nodes[i];
-        if (catalog_tree_is_there(tree, i) &&
-            s_top_takes(&self->top, roaring_bitmap_get_cardinality(node->below))) {
-            s_top_offer(&self->top, &(s_value_t){.value = node->slug,
-                                                 .label = node->name,
-                                                 .count = roaring_bitmap_and_cardinality(
-                                                     node->below, matches)});
+        uint64_t count = roaring_bitmap_get_cardinality(node->below);
+        if (catalog_tree_is_there(tree, i) && s_top_takes(&self->top, count)) {
+            const s_value_t value = {.value = node->slug,
+                                     .label = node->name,
+                                     .count = s_count(&matches, node->below, count)};
+            s_top_offer(&self->top, &value);
         }
     }
-    if (own != NULL) {
-        roaring_bitmap_free(own);
-    }
+    s_matches_done(&matches);
     s_emit(self, SOUK_STR("category"), false);
 }
 
@@ -148,20 +183,18 @@ static void s_count_property(s_count_t *self, const catalog_property_t *property
     static const char *const names[] = {"tag", "option.", "attribute."};
     const catalog_facets_t *facets = &self->match->index->facets;
     souk_str_t name = catalog_property_name(property);
-    roaring_bitmap_t *own = NULL;
-    const roaring_bitmap_t *matches = s_matches(self->match, kinds[property->kind], name, &own);
+    s_matches_t matches = s_matches(self, kinds[property->kind], name);
     self->top.count = 0;
     for (uint32_t i = 0; i < property->values_count; i++) {
         const catalog_value_t *value = &facets->values[property->values[i]];
         if (s_top_takes(&self->top, value->products_count)) {
-            s_top_offer(&self->top, &(s_value_t){.value = catalog_value_text(value),
-                                                 .count = roaring_bitmap_and_cardinality(
-                                                     value->products, matches)});
+            const s_value_t counted = {
+                .value = catalog_value_text(value),
+                .count = s_count(&matches, value->products, value->products_count)};
+            s_top_offer(&self->top, &counted);
         }
     }
-    if (own != NULL) {
-        roaring_bitmap_free(own);
-    }
+    s_matches_done(&matches);
     if (self->top.count > 0) {
         s_emit(self,
                souk_arena_printf(self->arena, "%s%.*s", names[property->kind], (int)name.size,
@@ -262,8 +295,10 @@ souk_err_t catalog_facet_count(const catalog_match_t *match, souk_arena_t *arena
     self->match = match;
     self->arena = arena;
     self->facets = facets;
+    self->all = s_matches_of(match, match->all);
     s_count_categories(self);
     s_count_properties(self);
+    s_matches_done(&self->all);
     ret->facets.count = self->count;
     s_prices(match, arena, ret);
     catalog_products_facets_rep_set_total(ret, (int64_t)roaring_bitmap_get_cardinality(match->all));

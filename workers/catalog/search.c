@@ -36,30 +36,52 @@ static void s_drop_stop_words(catalog_match_t *self) {
 
 /* ---- terms of a word ---- */
 
-/* Adds a term's products to the word's. */
-static void s_add_term(const catalog_index_t *index, catalog_query_word_t *word, uint32_t number) {
+/* Adds a term's products to the word's, those of the first fields. */
+static void s_add_term(const catalog_index_t *index, catalog_query_word_t *word, uint32_t number,
+                       size_t fields_count) {
     const catalog_term_t *term = &index->postings.terms[number];
-    for (size_t f = 0; f < CATALOG_FIELDS_COUNT; f++) {
+    for (size_t f = 0; f < fields_count; f++) {
         if (term->products[f] != NULL) {
             roaring_bitmap_lazy_or_inplace(word->products[f], term->products[f], false);
         }
     }
 }
 
-static int s_compare_numbers(const void *a, const void *b) {
-    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-    return (left > right) - (left < right);
+/* Keeps the terms that most products have, by steps of two, and of the last step the first ones. */
+static size_t s_keep_frequent(const catalog_postings_t *postings, uint32_t *terms, size_t count) {
+    size_t steps[33] = {0}; /* terms with a number of products of so many bits */
+    for (size_t i = 0; i < count; i++) {
+        steps[32 - __builtin_clz(postings->terms[terms[i]].products_count)]++;
+    }
+    size_t kept = 0, above = 0;
+    int step = 32;
+    while (step > 0 && above + steps[step] <= CATALOG_EXPANSIONS_MAX) {
+        above += steps[step--];
+    }
+    size_t rest = CATALOG_EXPANSIONS_MAX - above;
+    for (size_t i = 0; i < count; i++) {
+        int own = 32 - __builtin_clz(postings->terms[terms[i]].products_count);
+        if (own > step || (own == step && rest > 0)) {
+            rest -= own == step;
+            terms[kept++] = terms[i];
+        }
+    }
+    return kept;
 }
 
 static void s_add_prefix(const catalog_index_t *index, catalog_query_word_t *word) {
-    uint32_t *terms = malloc(CATALOG_EXPANSIONS_MAX * sizeof(terms[0]));
+    uint32_t *terms = malloc(CATALOG_BEGINNINGS_MAX * sizeof(terms[0]));
     souk_assert(terms != NULL);
+    size_t fields_count =
+        word->size < CATALOG_BEGINNING_BYTES_MIN ? CATALOG_IN_NAME + 1 : CATALOG_FIELDS_COUNT;
     size_t count =
-        catalog_postings_of_prefix(&index->postings, s_text(word), terms, CATALOG_EXPANSIONS_MAX);
-    qsort(terms, count, sizeof(terms[0]), s_compare_numbers);
+        catalog_postings_of_prefix(&index->postings, s_text(word), terms, CATALOG_BEGINNINGS_MAX);
+    if (count > CATALOG_EXPANSIONS_MAX) {
+        count = s_keep_frequent(&index->postings, terms, count);
+    }
     for (size_t i = 0; i < count; i++) {
-        if ((i == 0 || terms[i] != terms[i - 1]) && terms[i] != word->exact) {
-            s_add_term(index, word, terms[i]);
+        if (terms[i] != word->exact) {
+            s_add_term(index, word, terms[i], fields_count);
         }
     }
     free(terms);
@@ -74,7 +96,7 @@ static void s_add_spelling(void *arg, souk_str_t spelling) {
     s_spellings_t *self = arg;
     uint32_t term = catalog_postings_of_word(&self->index->postings, spelling);
     if (term != CATALOG_NONE) {
-        s_add_term(self->index, self->word, term);
+        s_add_term(self->index, self->word, term, CATALOG_FIELDS_COUNT);
     }
 }
 
@@ -116,7 +138,7 @@ static roaring_bitmap_t *s_find_word(const catalog_index_t *index, catalog_query
     if (given == NULL || (*given & 0x80) == 0) {
         word->exact = catalog_postings_of_stem(&index->postings, stem);
         if (word->exact != CATALOG_NONE) {
-            s_add_term(index, word, word->exact);
+            s_add_term(index, word, word->exact, CATALOG_FIELDS_COUNT);
         }
         if (last) {
             s_add_prefix(index, word);

@@ -18,8 +18,13 @@
 #include "souk/schema.h"
 
 #define CATALOG_WORDS_MAX 16 /* further words of q are left out */
-#define CATALOG_EXPANSIONS_MAX                                                                     \
-    1024 /* words that one beginning may stand for: the first ones by spelling */
+/* Words that one beginning may stand for: of the first CATALOG_BEGINNINGS_MAX by spelling those
+ * that most products have. */
+#define CATALOG_EXPANSIONS_MAX 256
+#define CATALOG_BEGINNINGS_MAX 4096
+/* A beginning with fewer bytes is looked for in names only: it stands for half the vocabulary. */
+#define CATALOG_BEGINNING_BYTES_MIN 3
+
 #define CATALOG_GROUPS_MAX 100 /* the schema allows 82 */
 
 /* A bit for each status (1 << CATALOG_PRODUCT_STATUS_ACTIVE). */
