@@ -71,8 +71,8 @@ def test_reads_come_back_after_the_broker_was_killed(make_stack):
     with Load(stack.url, paths, good=(200, 503, 504)) as load:
         more(load)
         stack["broker"].kill()
-        answer = wait_for(lambda: requests.get(stack.url + paths[0], timeout=30), what="an answer")
-        assert answer.status_code in (200, 503, 504)
+        # An error is an answer too: the load below has seen none that is not allowed.
+        more(load, 1)
         stack["broker"].start().wait_ready()
         wait_for(
             lambda: requests.get(stack.url + paths[0], timeout=30).status_code == 200,

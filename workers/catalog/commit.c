@@ -136,8 +136,7 @@ static souk_err_t s_try(const catalog_commit_t *commit, catalog_plan_t *plan,
     if (err != SOUK_OK) {
         *ret_lost = first;
         SOUK_TRY(s_is_newest(commit, first));
-        bool told = commit->objection == NULL || commit->objection->err != err;
-        return told ? err : catalog_object(commit->ctx, commit->objection);
+        return err;
     }
     if (plan->count == 0) {
         return SOUK_OK;
@@ -172,6 +171,19 @@ static souk_err_t s_try(const catalog_commit_t *commit, catalog_plan_t *plan,
     return err == SOUK_OK ? SOUK_OK : SOUK_ERR_RETRY;
 }
 
+/* A refusal may be about what a twin with the same key has done meanwhile: then that is the answer.
+ */
+static souk_err_t s_end(const catalog_commit_t *commit, souk_str_t key, souk_err_t err) {
+    bool refused = commit->objection != NULL && commit->objection->err == err;
+    if (key.data != NULL && err != SOUK_ERR_UNAVAILABLE && err != SOUK_ERR_UNKNOWN_OUTCOME) {
+        souk_err_t replayed = s_replay(commit, key);
+        if (replayed != SOUK_ERR_NOT_FOUND) {
+            return replayed;
+        }
+    }
+    return refused ? catalog_object(commit->ctx, commit->objection) : err;
+}
+
 souk_err_t catalog_commit(const catalog_commit_t *commit) {
     if (!catalog_record_reachable(commit->service)) {
         return s_unavailable(commit);
@@ -198,7 +210,7 @@ souk_err_t catalog_commit(const catalog_commit_t *commit) {
             catalog_write_unlock(commit->service);
         }
         if (err != SOUK_ERR_RETRY) {
-            return err;
+            return err == SOUK_OK ? SOUK_OK : s_end(commit, key, err);
         }
         uint32_t left_ms = s_remaining_ms(commit);
         if (left_ms == 0 || souk_ctx_cancelled(commit->ctx)) {
