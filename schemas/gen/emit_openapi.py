@@ -202,9 +202,9 @@ class _Document:
             same = [each for each in found if each.status == status]
             name = f"{status}." + ".".join(each.code for each in same)
             headers: Json = {"X-Request-Id": _REQUEST_ID}
-            if any(each.retry for each in same):
+            if again := [f"`{each.code}`" for each in same if each.retry]:
                 headers["Retry-After"] = {
-                    "description": "Seconds to wait before the next attempt.",
+                    "description": f"Seconds to wait before the next attempt, after {', '.join(again)}.",
                     "schema": {"type": "integer", "minimum": 1},
                 }
             if status == 401:
