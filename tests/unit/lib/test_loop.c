@@ -32,6 +32,7 @@ typedef struct {
     char letter;
     souk_timer_t *timer;
     int again;
+    bool stops; /* the loop, when it is not set again */
 } timed_t;
 
 static void s_on_timed(void *arg) {
@@ -41,6 +42,8 @@ static void s_on_timed(void *arg) {
     s_trace[size] = timed->letter;
     if (timed->again-- > 0) {
         souk_timer_set(timed->timer, 0);
+    } else if (timed->stops) {
+        souk_loop_stop(s_loop);
     }
 }
 
@@ -94,8 +97,9 @@ Test(loop, timers_of_one_time_fire_as_they_were_set) {
 Test(loop, a_timer_may_be_set_again_from_its_function) {
     timed_t timed = s_timed_new('x');
     timed.again = 4;
+    timed.stops = true;
     s_timed_start(&timed, 100);
-    s_run_until_us(20000);
+    cr_assert_eq(souk_loop_run(s_loop), SOUK_OK);
     cr_assert_str_eq(s_trace, "xxxxx");
     souk_timer_destroy(&timed.timer);
 }
@@ -188,7 +192,8 @@ typedef struct {
     int fd;
     size_t backlog, pending, drains, flushes, most;
     bool leave_in_drain;
-    souk_timer_t *stop;
+    bool stops;           /* the loop, when there was nothing to read... */
+    size_t drains_before; /* ...after at least as many drains */
 } part_t;
 
 static size_t s_drain(void *arg, size_t burst) {
@@ -202,6 +207,9 @@ static size_t s_drain(void *arg, size_t burst) {
     part->most = taken > part->most ? taken : part->most;
     if (part->leave_in_drain) {
         souk_loop_leave(s_loop, part);
+    }
+    if (taken == 0 && part->stops && part->drains >= part->drains_before) {
+        souk_loop_stop(s_loop);
     }
     return taken;
 }
@@ -221,6 +229,12 @@ static void s_part_join(part_t *part) {
     cr_assert_eq(souk_loop_join(s_loop, &turn), SOUK_OK);
 }
 
+/* Until the part that stops has nothing more to read; the test's time-out says when that never
+ * comes. */
+static void s_run(void) {
+    cr_assert_eq(souk_loop_run(s_loop), SOUK_OK);
+}
+
 static void s_part_leave(part_t *part) {
     if (!part->leave_in_drain) {
         souk_loop_leave(s_loop, part);
@@ -229,9 +243,9 @@ static void s_part_leave(part_t *part) {
 }
 
 Test(loop, a_backlog_is_read_in_bursts_until_its_end_without_an_event) {
-    part_t part = {.backlog = 3000};
+    part_t part = {.backlog = 3000, .stops = true};
     s_part_join(&part);
-    s_run_until_us(2000);
+    s_run();
     cr_assert_eq(part.backlog, 0);
     cr_assert_eq(part.most, 256);
     cr_assert_eq(part.pending, 0);
@@ -239,9 +253,9 @@ Test(loop, a_backlog_is_read_in_bursts_until_its_end_without_an_event) {
 }
 
 Test(loop, after_frames_left_the_participant_is_read_again) {
-    part_t part = {.backlog = 1};
+    part_t part = {.backlog = 1, .stops = true};
     s_part_join(&part);
-    s_run_until_us(2000);
+    s_run();
     /* first pass: one message in, one frame out; second: neither */
     cr_assert_eq(part.drains, 2);
     cr_assert_eq(part.flushes, 2);
@@ -249,10 +263,10 @@ Test(loop, after_frames_left_the_participant_is_read_again) {
 }
 
 Test(loop, an_idle_participant_is_left_alone) {
-    part_t busy = {.backlog = 5000}, idle = {0};
+    part_t busy = {.backlog = 5000, .stops = true}, idle = {0};
     s_part_join(&busy);
     s_part_join(&idle);
-    s_run_until_us(2000);
+    s_run();
     cr_assert_gt(busy.drains, 10);
     cr_assert_eq(idle.drains, 1); /* the first pass after joining */
     s_part_leave(&busy);
@@ -273,25 +287,28 @@ static void s_mark_only(void *arg) {
 }
 
 Test(loop, an_event_and_a_mark_lead_to_a_pass) {
-    part_t part = {0};
+    part_t part = {.stops = true, .drains_before = 2};
     s_part_join(&part);
     souk_timer_t *event = souk_timer_new(s_loop, s_signal_fd, &part);
     souk_timer_t *mark = souk_timer_new(s_loop, s_mark_only, &part);
     souk_timer_set(event, 1000);
-    souk_timer_set(mark, 3000);
-    s_run_until_us(6000);
+    s_run();
     cr_assert_eq(part.backlog, 0);
-    cr_assert_eq(part.drains, 5); /* at the start; then read and look again, twice */
+    cr_assert_eq(part.drains, 3); /* at the start; then read and look again */
+    souk_timer_set(mark, 1000);
+    s_run();
+    cr_assert_eq(part.backlog, 0);
+    cr_assert_eq(part.drains, 5);
     souk_timer_destroy(&event);
     souk_timer_destroy(&mark);
     s_part_leave(&part);
 }
 
 Test(loop, a_participant_may_leave_from_its_own_drain) {
-    part_t part = {.backlog = 1000, .leave_in_drain = true}, other = {.backlog = 1};
+    part_t part = {.backlog = 1000, .leave_in_drain = true}, other = {.backlog = 1, .stops = true};
     s_part_join(&part);
     s_part_join(&other);
-    s_run_until_us(2000);
+    s_run();
     cr_assert_eq(part.drains, 1);
     cr_assert_eq(part.flushes, 0);
     cr_assert_eq(other.backlog, 0);
@@ -314,12 +331,12 @@ static size_t s_nothing(void *arg) {
 }
 
 Test(loop, a_participant_without_a_descriptor_is_in_every_pass) {
-    part_t part = {.backlog = 1};
+    part_t part = {.backlog = 1, .stops = true};
     s_part_join(&part);
     int name;
     souk_turn_t turn = {.fd = -1, .drain = s_follow, .flush = s_nothing, .arg = &name};
     cr_assert_eq(souk_loop_join(s_loop, &turn), SOUK_OK);
-    s_run_until_us(2000);
+    s_run();
     cr_assert_eq(s_follower_calls, part.drains);
     souk_loop_leave(s_loop, &name);
     s_part_leave(&part);
