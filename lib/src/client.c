@@ -168,6 +168,7 @@ static void s_fail(s_call_t *call, souk_err_t err) {
  */
 
 static s_broker_t *s_pick(souk_client_t *self) {
+    souk_assert(self->brokers_count > 0);
     s_broker_t *best = NULL;
     for (size_t i = 0; i < self->brokers_count; i++) {
         s_broker_t *broker = &self->brokers[(self->next_broker + i) % self->brokers_count];

@@ -1,5 +1,6 @@
-/* One session with one broker (docs/protocol.md, section 2), for clients and workers: HELLO until WELCOME, heartbeats both ways, GOAWAY,
- * and again from the start when it is lost. The owner sees sessions begin and end, and the envelopes in between. On one loop. */
+/* One session with one broker (docs/protocol.md, section 2), for clients and workers: HELLO until
+ * WELCOME, heartbeats both ways, GOAWAY, and again from the start when it is lost. The owner sees
+ * sessions begin and end, and the envelopes in between. On one loop. */
 #ifndef SOUK_SESSION_H
 #define SOUK_SESSION_H
 
@@ -27,16 +28,19 @@ typedef struct {
     int linger_ms;
     /* Callbacks may use the session, but not close it. What they get is borrowed. */
     void (*on_up)(void *arg, const souk_envelope_t *welcome);
-    /* What was outstanding is lost; what was pending is dropped. text: what a rejecting broker said, else empty. */
+    /* What was outstanding is lost; what was pending is dropped. text: what a rejecting broker
+     * said, else empty. */
     void (*on_down)(void *arg, souk_session_end_t why, souk_str_t text);
-    /* All but HELLO, WELCOME, GOAWAY, PING, PONG, within a session. err: SOUK_OK, or SOUK_ERR_MALFORMED for a REQ that can be
-     * answered (souk_envelope_read). */
+    /* All but HELLO, WELCOME, GOAWAY, PING, PONG, within a session. err: SOUK_OK, or
+     * SOUK_ERR_MALFORMED for a REQ that can be answered (souk_envelope_read). */
     void (*on_envelope)(void *arg, const souk_envelope_t *envelope, souk_err_t err);
     void *arg;
 } souk_session_options_t;
 
-/* Says HELLO as soon as the broker is there. Options and texts are copied. SOUK_ERR_IO: as souk_bus_open. */
-SOUK_MUST_CHECK souk_err_t souk_session_open(souk_loop_t *loop, const souk_session_options_t *options,
+/* Says HELLO as soon as the broker is there. Options and texts are copied. SOUK_ERR_IO: as
+ * souk_bus_open. */
+SOUK_MUST_CHECK souk_err_t souk_session_open(souk_loop_t *loop,
+                                             const souk_session_options_t *options,
                                              souk_session_t **ret_self);
 /* Sends what is pending within linger_ms, blocking. No callback runs. */
 void souk_session_close(souk_session_t **self_p);
