@@ -137,18 +137,19 @@ static bool s_header(const binder_t *self, const souk_http1_t *http1, const souk
     return true;
 }
 
-souk_err_t souk_bind(const souk_router_match_t *match, const souk_http1_t *http1,
-                     const souk_buf_t *in, souk_arena_t *arena, void **ret_value,
+souk_err_t souk_bind(const souk_bind_t *request, souk_arena_t *arena, void **ret_value,
                      souk_issues_t *issues) {
-    const souk_route_t *route = match->entry->route;
+    const souk_route_t *route = request->match->entry->route;
+    const souk_http1_t *http1 = request->http1;
     binder_t self = {.type = route->request, .arena = arena, .issues = issues};
     self.value = souk_arena_alloc(arena, self.type->struct_bytes);
     if (self.value == NULL) {
         return SOUK_ERR_NO_MEMORY;
     }
-    bool fits = s_path(&self, match) && s_query(&self, souk_http1_query(http1, in)) &&
-                s_header(&self, http1, in);
-    souk_str_t body = souk_http1_body(http1, in);
+    bool fits = s_path(&self, request->match) &&
+                s_query(&self, souk_http1_query(http1, request->in)) &&
+                s_header(&self, http1, request->in);
+    souk_str_t body = souk_http1_body(http1, request->in);
     if (fits && route->has_body && body.size > 0) {
         souk_err_t err = souk_schema_from_json(self.type, body, arena, self.value, issues);
         fits = err != SOUK_ERR_NO_MEMORY;

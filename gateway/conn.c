@@ -35,10 +35,7 @@
 #define READ_BYTES 4096
 #define READ_BODY_BYTES 65536
 #define KEEP_BYTES 4096
-#define ANSWER_KEEP_BYTES 16384
-#define HEAD_BYTES_MAX 65536
 #define IOVECS_MAX 32
-#define POOL_MAX 1024
 /* A refused request's body is read to its end, so that the connection can go on, when it is no
  * longer than this. */
 #define REFUSED_BODY_BYTES_MAX 16384
@@ -48,50 +45,9 @@ static const char s_continue[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 /* ---- exchanges ---- */
 
-static souk_exchange_t *s_exchange_take(souk_server_t *server) {
-    souk_exchange_t *exchange = server->pool;
-    if (exchange != NULL) {
-        server->pool = exchange->next;
-        server->pool_count--;
-        return exchange;
-    }
-    exchange = calloc(1, sizeof(*exchange));
-    souk_assert(exchange != NULL);
-    souk_buf_init(&exchange->head, HEAD_BYTES_MAX);
-    souk_buf_init(&exchange->own_body, HEAD_BYTES_MAX);
-    souk_buf_init(&exchange->query, HEAD_BYTES_MAX);
-    return exchange;
-}
-
-static void s_exchange_give(souk_exchange_t *exchange) {
-    souk_server_t *server = exchange->server;
-    souk_assert(!exchange->calling);
-    if (server->pool_count >= POOL_MAX) {
-        souk_buf_done(&exchange->head);
-        souk_buf_done(&exchange->own_body);
-        souk_buf_done(&exchange->query);
-        free(exchange);
-        return;
-    }
-    souk_buf_clear(&exchange->head);
-    souk_buf_clear(&exchange->own_body);
-    souk_buf_clear(&exchange->query);
-    souk_buf_shrink(&exchange->own_body, ANSWER_KEEP_BYTES);
-    exchange->next = server->pool;
-    server->pool = exchange;
-    server->pool_count++;
-}
-
 /* A new exchange behind those in progress. */
 static souk_exchange_t *s_exchange_add(souk_conn_t *self) {
-    souk_exchange_t *exchange = s_exchange_take(self->server);
-    memset(exchange, 0,
-           offsetof(souk_exchange_t, request_id)); /* texts have sizes, buffers were emptied */
-    exchange->body = (souk_str_t){.data = NULL, .size = 0};
-    exchange->server = self->server;
-    exchange->conn = self;
-    exchange->minor = 1;
-    exchange->started_us = souk_loop_now_us(self->server->loop);
+    souk_exchange_t *exchange = souk_exchange_take(self->server, self);
     if (self->last != NULL) {
         self->last->next = exchange;
     } else {
@@ -114,7 +70,7 @@ static void s_exchange_drop_first(souk_conn_t *self) {
     }
     self->exchanges_count--;
     souk_upstream_cancel(exchange);
-    s_exchange_give(exchange);
+    souk_exchange_give(exchange);
 }
 
 /* ---- life ---- */
@@ -323,7 +279,7 @@ static void s_input_end(souk_conn_t *self) {
         souk_exchange_t *next = gone->next;
         self->exchanges_count--;
         souk_upstream_cancel(gone);
-        s_exchange_give(gone);
+        souk_exchange_give(gone);
         gone = next;
     }
 }

@@ -1,11 +1,72 @@
 #include "gateway/exchange.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "gateway/conn.h"
 #include "gateway/gateway.h"
 #include "souk/clock.h"
 #include "souk/id.h"
+
+#define HEAD_BYTES_MAX 65536
+#define ANSWER_KEEP_BYTES 16384
+#define POOL_MAX 1024
+
+/* ---- life ---- */
+
+souk_exchange_t *souk_exchange_take(souk_server_t *server, souk_conn_t *conn) {
+    souk_exchange_t *self = server->pool;
+    if (self != NULL) {
+        server->pool = self->next;
+        server->pool_count--;
+        memset(self, 0,
+               offsetof(souk_exchange_t, request_id)); /* texts have sizes, buffers were emptied */
+        self->body = (souk_str_t){.data = NULL, .size = 0};
+    } else {
+        self = calloc(1, sizeof(*self));
+        souk_assert(self != NULL);
+        souk_buf_init(&self->head, HEAD_BYTES_MAX);
+        souk_buf_init(&self->own_body, HEAD_BYTES_MAX);
+        souk_buf_init(&self->query, HEAD_BYTES_MAX);
+    }
+    self->server = server;
+    self->conn = conn;
+    self->minor = 1;
+    self->started_us = souk_loop_now_us(server->loop);
+    return self;
+}
+
+static void s_free(souk_exchange_t *self) {
+    souk_buf_done(&self->head);
+    souk_buf_done(&self->own_body);
+    souk_buf_done(&self->query);
+    free(self);
+}
+
+void souk_exchange_give(souk_exchange_t *self) {
+    souk_server_t *server = self->server;
+    souk_assert(!self->calling);
+    if (server->pool_count >= POOL_MAX) {
+        s_free(self);
+        return;
+    }
+    souk_buf_clear(&self->head);
+    souk_buf_clear(&self->own_body);
+    souk_buf_clear(&self->query);
+    souk_buf_shrink(&self->own_body, ANSWER_KEEP_BYTES);
+    self->next = server->pool;
+    server->pool = self;
+    server->pool_count++;
+}
+
+void souk_exchange_free_pool(souk_server_t *server) {
+    while (server->pool != NULL) {
+        souk_exchange_t *exchange = server->pool;
+        server->pool = exchange->next;
+        s_free(exchange);
+    }
+    server->pool_count = 0;
+}
 
 /* ---- ids ---- */
 

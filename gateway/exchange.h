@@ -80,6 +80,12 @@ typedef struct {
     bool preflight;                         /* answer to a CORS preflight */
 } souk_answer_t;
 
+/* An empty exchange from the server's pool; given back when its answer was sent or is not wanted.
+ */
+souk_exchange_t *souk_exchange_take(souk_server_t *server, souk_conn_t *conn);
+void souk_exchange_give(souk_exchange_t *self);
+void souk_exchange_free_pool(souk_server_t *server);
+
 /* Writes the answer's head, and tells the connection that it may be sent. Once for each exchange.
  */
 void souk_exchange_answer(souk_exchange_t *self, const souk_answer_t *answer);

@@ -45,6 +45,13 @@ typedef struct {
     _Atomic bool draining;
 } souk_gateway_t;
 
+/* The shared part, from the configuration. On failure *ret_cause says what is wrong with it (static
+ * text). */
+SOUK_MUST_CHECK souk_err_t souk_gateway_init(souk_gateway_t *self,
+                                             const souk_gateway_config_t *config,
+                                             const char **ret_cause);
+void souk_gateway_done(souk_gateway_t *self);
+
 struct souk_server {
     souk_gateway_t *gateway;
     unsigned number;

@@ -7,28 +7,13 @@
 #ifndef SOUK_GATEWAY_HTTP1_H
 #define SOUK_GATEWAY_HTTP1_H
 
+#include "gateway/http_text.h"
 #include "souk/base.h"
 #include "souk/buf.h"
 #include "souk/err.h"
 
 #define SOUK_HTTP1_HEADERS_MAX 100
 #define SOUK_HTTP1_HEAD_BYTES_MAX 65535
-
-typedef enum {
-    SOUK_HTTP_GET,
-    SOUK_HTTP_HEAD,
-    SOUK_HTTP_POST,
-    SOUK_HTTP_PUT,
-    SOUK_HTTP_PATCH,
-    SOUK_HTTP_DELETE,
-    SOUK_HTTP_OPTIONS,
-    SOUK_HTTP_METHODS_COUNT,
-} souk_http_method_t;
-
-/* The upper-case name. */
-const char *souk_http_method_name(souk_http_method_t method);
-/* False: not one of ours. Case matters. */
-bool souk_http_method_of(souk_str_t name, souk_http_method_t *ret_method);
 
 /* Header fields that the gateway itself reads; the parser notes where they are. Of these only
  * If-None-Match and Connection may come twice. */
@@ -114,11 +99,5 @@ souk_str_t souk_http1_value(const souk_http1_t *self, const souk_buf_t *buf, siz
 /* data is NULL when the field is absent. */
 souk_str_t souk_http1_known(const souk_http1_t *self, const souk_buf_t *buf,
                             souk_http1_known_t known);
-
-/* Compares ASCII text without regard to case. */
-bool souk_http_equal_nocase(souk_str_t a, souk_str_t b);
-/* Takes the next element of a comma-separated list (RFC 9110, 5.6.1) off *list, without white space
- * around it; false at the end. */
-bool souk_http_next_element(souk_str_t *list, souk_str_t *ret_element);
 
 #endif

@@ -22,8 +22,8 @@ typedef struct {
 static void s_want(wanted_t *self, const souk_route_t *route) {
     self->captures[0].name = route->etag_field != NULL ? route->etag_field : "";
     self->count = 1;
-    const char *at = route->location;
-    while (at != NULL && (at = strchr(at, '{')) != NULL) {
+    const char *at = route->location != NULL ? strchr(route->location, '{') : NULL;
+    while (at != NULL) {
         const char *end = strchr(at, '}');
         souk_assert(end != NULL && end - at <= FIELD_NAME_BYTES_MAX &&
                     self->count <= LOCATION_FIELDS_MAX);
@@ -31,7 +31,7 @@ static void s_want(wanted_t *self, const souk_route_t *route) {
         memcpy(name, at + 1, (size_t)(end - at - 1));
         name[end - at - 1] = '\0';
         self->captures[self->count++].name = name;
-        at = end;
+        at = strchr(end, '{');
     }
 }
 

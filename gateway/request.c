@@ -222,7 +222,8 @@ static void s_run_route(souk_exchange_t *exchange, const souk_http1_t *http1,
                         reason);
     }
     void *value = NULL;
-    souk_err_t err = souk_bind(&match, http1, in, server->arena, &value, &issues);
+    const souk_bind_t request = {.match = &match, .http1 = http1, .in = in};
+    souk_err_t err = souk_bind(&request, server->arena, &value, &issues);
     if (err == SOUK_ERR_NO_MEMORY) {
         s_problem(exchange, SOUK_ERR_TOO_LARGE,
                   "The request takes more memory than one request may.");

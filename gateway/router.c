@@ -147,14 +147,6 @@ const souk_router_entry_t *souk_router_entry(const souk_router_t *self, size_t n
 
 /* ---- decoding ---- */
 
-static int s_hex_digit(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte that text stands for at offset at, and how many characters it took; -1: malformed, or a
  * control character. */
 static int s_decode_at(souk_str_t text, size_t at, size_t *ret_taken) {
@@ -165,8 +157,8 @@ static int s_decode_at(souk_str_t text, size_t at, size_t *ret_taken) {
     if (text.size - at < 3) {
         return -1;
     }
-    int high = s_hex_digit(text.data[at + 1]);
-    int low = s_hex_digit(text.data[at + 2]);
+    int high = souk_http_hex_digit(text.data[at + 1]);
+    int low = souk_http_hex_digit(text.data[at + 2]);
     int byte = high * 16 + low;
     *ret_taken = 3;
     return high < 0 || low < 0 || byte < 0x20 || byte == 0x7f ? -1 : byte;

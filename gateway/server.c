@@ -9,14 +9,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gateway/pages.h"
 #include "gateway/upstream.h"
-#include "gen/metrics.h"
-#include "gen/routes.h"
 #include "souk/admin.h"
 #include "souk/log.h"
 
-#define LIMIT_CELLS 65536
 #define BACKLOG 1024
 #define ACCEPTS_MAX 64
 #define ACCEPT_PAUSE_US 100000
@@ -30,72 +26,6 @@
 #define TICK_US_MIN 5000
 #define TICK_US_MAX 100000
 #define PENDING_BYTES_MAX (64 * 1024 * 1024)
-
-/* ---- the shared part ---- */
-
-static void s_find_stats(souk_gateway_t *self) {
-    static const char *const classes[] = {"other", "1xx", "2xx", "3xx", "4xx", "5xx"};
-    size_t count = souk_router_count(self->router);
-    self->route_stats = calloc(count + 1, sizeof(*self->route_stats));
-    souk_assert(self->route_stats != NULL);
-    for (size_t i = 0; i <= count; i++) {
-        const souk_router_entry_t *entry = i < count ? souk_router_entry(self->router, i) : NULL;
-        const char *verb = entry != NULL ? entry->verb : "any";
-        const char *path = entry != NULL ? entry->path : "none";
-        for (size_t class = 0; class < SOUK_COUNT_OF(classes); class ++) {
-            self->route_stats[i].requests[class] =
-                souk_metric(SOUK_METRIC_GATEWAY_REQUESTS_TOTAL, verb, path, classes[class], NULL);
-        }
-        self->route_stats[i].seconds =
-            souk_metric(SOUK_METRIC_GATEWAY_REQUEST_SECONDS, verb, path, NULL);
-    }
-    self->stats = (souk_gateway_stats_t){
-        .connections = souk_metric(SOUK_METRIC_GATEWAY_CONNECTIONS, NULL),
-        .accepted = souk_metric(SOUK_METRIC_GATEWAY_CONNECTIONS_TOTAL, "accepted", NULL),
-        .refused = souk_metric(SOUK_METRIC_GATEWAY_CONNECTIONS_TOTAL, "refused_address", NULL),
-        .received_bytes = souk_metric(SOUK_METRIC_GATEWAY_RECEIVED_BYTES_TOTAL, NULL),
-        .sent_bytes = souk_metric(SOUK_METRIC_GATEWAY_SENT_BYTES_TOTAL, NULL),
-        .rate_limited = {souk_metric(SOUK_METRIC_GATEWAY_RATE_LIMITED_TOTAL, "address", NULL),
-                         souk_metric(SOUK_METRIC_GATEWAY_RATE_LIMITED_TOTAL, "key", NULL)},
-        .cancelled = souk_metric(SOUK_METRIC_GATEWAY_CANCELLED_TOTAL, NULL),
-        .outstanding = souk_metric(SOUK_METRIC_GATEWAY_CALLS_OUTSTANDING, NULL),
-    };
-}
-
-souk_err_t souk_gateway_init(souk_gateway_t *self, const souk_gateway_config_t *config,
-                             const char **ret_cause) {
-    *self = (souk_gateway_t){.config = config};
-    if (!souk_cors_init(&self->cors, souk_str_of(config->cors_origins))) {
-        *ret_cause =
-            "cors-origins must be origins such as https://shop.example.com, at most 32, or *";
-        return SOUK_ERR_VALIDATION;
-    }
-    self->http1_limits = (souk_http1_limits_t){
-        .head_bytes_max = (uint32_t)config->head_bytes_max,
-        .target_bytes_max = (uint32_t)config->target_bytes_max,
-        .headers_max = (uint32_t)config->headers_max,
-    };
-    self->rate_address =
-        (souk_rate_t){config->rate_per_address, config->rate_per_address * config->rate_burst_s};
-    self->rate_key =
-        (souk_rate_t){config->rate_per_key, config->rate_per_key * config->rate_burst_s};
-    self->limit = souk_limit_new(LIMIT_CELLS);
-    self->router = souk_router_new();
-    souk_pages_add(self->router);
-    for (size_t i = 0; i < souk_routes_count; i++) {
-        souk_router_add(self->router, souk_routes[i].verb, souk_routes[i].path, &souk_routes[i],
-                        NULL);
-    }
-    s_find_stats(self);
-    return SOUK_OK;
-}
-
-void souk_gateway_done(souk_gateway_t *self) {
-    souk_router_destroy(&self->router);
-    souk_limit_destroy(&self->limit);
-    free(self->route_stats);
-    self->route_stats = NULL;
-}
 
 /* ---- listening ---- */
 
@@ -464,17 +394,6 @@ souk_err_t souk_server_new(souk_gateway_t *gateway, unsigned number, int listen_
     return SOUK_OK;
 }
 
-static void s_free_pool(souk_server_t *self) {
-    while (self->pool != NULL) {
-        souk_exchange_t *exchange = self->pool;
-        self->pool = exchange->next;
-        souk_buf_done(&exchange->head);
-        souk_buf_done(&exchange->own_body);
-        souk_buf_done(&exchange->query);
-        free(exchange);
-    }
-}
-
 void souk_server_destroy(souk_server_t **self_p) {
     souk_server_t *self = *self_p;
     if (self == NULL) {
@@ -483,7 +402,7 @@ void souk_server_destroy(souk_server_t **self_p) {
     s_end_all(self);
     self->dirty = NULL;
     s_flush_turn(self);
-    s_free_pool(self);
+    souk_exchange_free_pool(self);
     if (self->accept_event != NULL) {
         event_free(self->accept_event);
     }

@@ -4,13 +4,6 @@
 
 #include "gateway/gateway.h"
 
-/* The shared part, from the configuration. On failure *ret_cause says what is wrong with it (static
- * text). */
-SOUK_MUST_CHECK souk_err_t souk_gateway_init(souk_gateway_t *self,
-                                             const souk_gateway_config_t *config,
-                                             const char **ret_cause);
-void souk_gateway_done(souk_gateway_t *self);
-
 /* A listening socket bound with SO_REUSEPORT; port 0 takes a free one, *ret_port tells which.
  * alone: nobody may listen on the port yet. SOUK_ERR_IO: errno says why. */
 SOUK_MUST_CHECK souk_err_t souk_listen(const char *address, uint16_t port, bool alone, int *ret_fd,
