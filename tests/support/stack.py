@@ -143,7 +143,9 @@ class Process:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def log_tail(self, lines=25):
-        return f"--- end of {self.label}.log\n" + "\n".join(self.log().splitlines()[-lines:])
+        return f"--- end of {self.label}.log\n" + "\n".join(
+            line[:500] for line in self.log().splitlines()[-lines:]
+        )
 
 
 def clean_environment():

@@ -143,6 +143,9 @@ def server_argv(data_dir, port, durable=True):
         "log_destination": "stderr",
         "logging_collector": "off",
         "log_min_messages": "warning",
+        # A duplicate key is an everyday answer here (design: the record is insert-only): no statement, no detail.
+        "log_min_error_statement": "panic",
+        "log_error_verbosity": "terse",
         "timezone": "UTC",
         "log_timezone": "UTC",
     }
