@@ -36,7 +36,9 @@ TestSuite(schema, .init = s_setup, .fini = s_teardown);
 static souk_str_t s_input(souk_str_t bytes) {
     free(s_copy);
     s_copy = malloc(bytes.size > 0 ? bytes.size : 1);
-    memcpy(s_copy, bytes.data, bytes.size);
+    if (bytes.size > 0) {
+        memcpy(s_copy, bytes.data, bytes.size);
+    }
     return (souk_str_t){.data = s_copy, .size = bytes.size};
 }
 
