@@ -88,11 +88,9 @@ static void s_trim(char *text, size_t size) {
     text[whole] = '\0';
 }
 
+/* Keeps what fits of pointer and reason. */
 static void s_add(souk_issues_t *self, souk_err_t err, souk_source_t source, const char *pointer,
-                  const char *format, va_list args) SOUK_PRINTF(5, 0);
-
-static void s_add(souk_issues_t *self, souk_err_t err, souk_source_t source, const char *pointer,
-                  const char *format, va_list args) {
+                  const char *reason) {
     if (self->err == SOUK_OK || s_gravity(err) > s_gravity(self->err)) {
         self->err = err;
     }
@@ -104,16 +102,18 @@ static void s_add(souk_issues_t *self, souk_err_t err, souk_source_t source, con
     issue->source = (uint8_t)source;
     (void)snprintf(issue->pointer, sizeof(issue->pointer), "%s", pointer);
     s_trim(issue->pointer, sizeof(issue->pointer));
-    (void)vsnprintf(issue->reason, sizeof(issue->reason), format, args);
+    (void)snprintf(issue->reason, sizeof(issue->reason), "%s", reason);
     s_trim(issue->reason, sizeof(issue->reason));
 }
 
 void souk_issues_add(souk_issues_t *self, souk_err_t err, souk_source_t source, const char *pointer,
                      const char *format, ...) {
+    char reason[sizeof(self->items[0].reason)];
     va_list args;
     va_start(args, format);
-    s_add(self, err, source, pointer, format, args);
+    (void)vsnprintf(reason, sizeof(reason), format, args);
     va_end(args);
+    s_add(self, err, source, pointer, reason);
 }
 
 /* ---- paths
@@ -184,19 +184,19 @@ static souk_source_t s_render(const souk_path_t *path, s_pointer_t *ret_pointer)
 }
 
 void souk_path_issue(const souk_path_t *path, souk_issues_t *issues, const char *format, ...) {
-    s_pointer_t pointer;
-    souk_source_t source = s_render(path, &pointer);
+    char reason[sizeof(issues->items[0].reason)];
     va_list args;
     va_start(args, format);
-    s_add(issues, SOUK_ERR_VALIDATION, source, pointer.text, format, args);
+    (void)vsnprintf(reason, sizeof(reason), format, args);
     va_end(args);
+    souk_path_issue_err(path, issues, SOUK_ERR_VALIDATION, reason);
 }
 
 void souk_path_issue_err(const souk_path_t *path, souk_issues_t *issues, souk_err_t err,
                          const char *reason) {
     s_pointer_t pointer;
     souk_source_t source = s_render(path, &pointer);
-    souk_issues_add(issues, err, source, pointer.text, "%s", reason);
+    s_add(issues, err, source, pointer.text, reason);
 }
 
 /* ---- presence

@@ -69,7 +69,8 @@ static void s_unique_check(const souk_path_t *path, souk_issues_t *issues,
     const souk_str_t *items = list->items;
     for (size_t i = 1; i < list->count; i++) {
         for (size_t j = 0; j < i; j++) {
-            if (items[i].data != NULL && souk_str_equal(items[i], items[j])) {
+            if (items[i].data != NULL && items[j].data != NULL &&
+                souk_str_equal(items[i], items[j])) {
                 souk_path_t node = {.parent = path, .index = i};
                 souk_path_issue(&node, issues, "is there twice");
                 break;
@@ -290,29 +291,30 @@ static const souk_field_t *s_expect(const souk_type_t *type, souk_str_t key, siz
     return NULL;
 }
 
-/* Whether the key may be given here; else an issue says why not. The wire carries all sources in
- * one map, and unknown keys of newer peers. */
-static bool s_key_check(const souk_decoder_t *decoder, const souk_path_t *path, uint64_t seen) {
+/* The field of the key, if it may be given here; else NULL, and an issue says why not. The wire
+ * carries all sources in one map, and unknown keys of newer peers. */
+static const souk_field_t *s_admit(const souk_decoder_t *decoder, const souk_path_t *path,
+                                   uint64_t seen) {
     static const char *const sources[] = {"body", "path", "query", "header"};
     const souk_field_t *field = path->field;
     if (field == NULL) {
         if (decoder->is_json) {
             souk_path_issue(path, decoder->issues, "is not known");
         }
-        return false;
+        return NULL;
     }
     if (decoder->is_json && field->source != SOUK_SOURCE_BODY) {
         souk_path_t node = {.parent = path->parent,
                             .name = {.data = field->name, .size = field->name_size}};
         souk_path_issue(&node, decoder->issues, "belongs in the %s, not in the body",
                         sources[field->source]);
-        return false;
+        return NULL;
     }
     if ((seen >> field->bit & 1) != 0) {
         souk_path_issue(path, decoder->issues, "is there twice");
-        return false;
+        return NULL;
     }
-    return true;
+    return field;
 }
 
 /* What the wire's reader does besides: absent fields with a default have it, required ones are
@@ -362,9 +364,10 @@ static souk_err_t s_record(souk_decoder_t *decoder, const souk_type_t *type,
         }
         SOUK_TRY(souk_reader_value(&decoder->reader, &member));
         souk_path_t node = {.parent = path, .field = s_expect(type, key, &expected), .name = key};
-        if (s_key_check(decoder, &node, seen)) {
-            seen |= (uint64_t)1 << node.field->bit;
-            SOUK_TRY(s_field(decoder, node.field, &node, &member, ret));
+        const souk_field_t *field = s_admit(decoder, &node, seen);
+        if (field != NULL) {
+            seen |= (uint64_t)1 << field->bit;
+            SOUK_TRY(s_field(decoder, field, &node, &member, ret));
         } else {
             SOUK_TRY(souk_reader_skip(&decoder->reader, &member));
         }

@@ -190,7 +190,7 @@ static bool s_write_token(souk_buf_t *buf, souk_json_kind_t kind, souk_str_t tex
 
 static souk_err_t s_any_json(souk_json_reader_t *json, souk_json_token_t token, souk_buf_t *buf,
                              bool *ret_ok) {
-    s_open_t stack[SOUK_JSON_DEPTH_MAX];
+    s_open_t stack[SOUK_JSON_DEPTH_MAX] = {0};
     size_t depth = 0;
     for (;;) {
         if (token.kind == SOUK_JSON_OBJECT_END || token.kind == SOUK_JSON_ARRAY_END) {

@@ -111,6 +111,7 @@ static souk_err_t s_set(souk_decoder_t *decoder, const souk_path_t *path, souk_s
     return souk_scalar_store(decoder, &rule, path, &value, member);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): one value has that many sides. */
 souk_err_t souk_schema_from_text(const souk_type_t *type, const souk_field_t *field, souk_str_t key,
                                  souk_str_t text, souk_arena_t *arena, void *ret,
                                  souk_issues_t *issues) {
