@@ -128,6 +128,20 @@ static void s_tally(const souk_flight_t *flight, s_tally_t *tally) {
     souk_assert((flight->client != NULL) == (flight->bytes != NULL));
 }
 
+/* No request waits while a seat that could take it is free. */
+static void s_check_idle(const souk_service_t *service) {
+    for (int lane = 0; lane < SOUK_LANES_COUNT; lane++) {
+        const souk_pool_t *pool = &service->pools[lane];
+        for (souk_link_t *at = pool->seats.next; at != &pool->seats; at = at->next) {
+            const souk_seat_t *seat = SOUK_OBJECT_OF(at, souk_seat_t, pool_link);
+            for (int k = 0; k < S_METHODS_MAX && !souk_list_empty(&seat->free_link); k++) {
+                bool lists = (seat->methods[k / 64] >> (k % 64) & 1) != 0;
+                souk_assert(!lists || service->methods[k]->waiting == 0);
+            }
+        }
+    }
+}
+
 static void s_check_service(const souk_core_t *self, const souk_service_t *service) {
     s_tally_t tally = {0};
     for (uint32_t slot = 0; slot < self->chunks_count * S_CHUNK; slot++) {
@@ -152,6 +166,7 @@ static void s_check_service(const souk_core_t *self, const souk_service_t *servi
         }
         souk_assert(queue->counts[SOUK_COUNT_ADMITTED] >= ended);
     }
+    s_check_idle(service);
     souk_assert(service->queued == queued && service->flights == tally.flights);
     souk_assert(service->suspects_count == tally.suspects && service->trials == tally.trials);
 }

@@ -165,6 +165,9 @@ bool rig_take(rig_t *self, souk_side_t side, souk_peer_t peer, souk_envelope_t *
         if (ret->type != SOUK_MSG_PING) {
             return true;
         }
+        if (self->mute[side][peer]) {
+            continue;
+        }
         souk_envelope_pong(rig_begin(self), ret->as.ping.token);
         rig_send(self, side, peer);
     }
@@ -178,6 +181,9 @@ static void s_answer_pings(rig_t *self) {
         for (souk_peer_t peer = 0; peer < RIG_PEERS; peer++) {
             while (s_peek(self, side, peer, &envelope, &size) && envelope.type == SOUK_MSG_PING) {
                 self->read[side][peer] += size;
+                if (self->mute[side][peer]) {
+                    continue;
+                }
                 souk_envelope_pong(rig_begin(self), envelope.as.ping.token);
                 rig_send(self, side, peer);
             }

@@ -16,6 +16,7 @@ typedef struct {
     souk_buf_t inbox[SOUK_SIDES_COUNT][RIG_PEERS]; /* what a peer has not read yet */
     size_t read[SOUK_SIDES_COUNT][RIG_PEERS];
     bool clogged[SOUK_SIDES_COUNT][RIG_PEERS]; /* commits for it fail */
+    bool mute[SOUK_SIDES_COUNT][RIG_PEERS];    /* it does not answer pings */
     unsigned forgotten[SOUK_SIDES_COUNT][RIG_PEERS];
     unsigned notes[32];
     souk_note_t last_note;
