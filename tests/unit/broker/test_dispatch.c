@@ -292,6 +292,16 @@ Test(dispatch, refused_for_its_deadline_is_answered_at_once) {
     cr_assert_eq(pending(2), 1, "the worker has room");
 }
 
+Test(dispatch, a_refused_request_that_expires_in_the_queue_was_not_run) {
+    rig_worker(&rig, 2, 1);
+    rig_req(&rig, 1, (rig_req_t){.corr = "a", .timeout_ms = 100});
+    rig_work_t work;
+    cr_assert(rig_work(&rig, 2, &work));
+    rig_refuse(&rig, 2, &work, SOUK_REFUSED_NO_ROOM);
+    rig_pass(&rig, 101000);
+    cr_assert(rig_answer(&rig, 1, "a") == SOUK_ERR_DEADLINE_EXCEEDED);
+}
+
 Test(dispatch, a_second_answer_is_dropped_and_counted) {
     rig_worker(&rig, 2, 1);
     rig_req(&rig, 1, (rig_req_t){.corr = "a"});
