@@ -162,8 +162,9 @@ typedef struct {
 } souk_core_view_t;
 
 void souk_core_view(const souk_core_t *self, souk_core_view_t *ret);
-/* Fills up to services_max views; returns how many. */
-size_t souk_core_services(const souk_core_t *self, souk_service_view_t *ret, size_t services_max);
+/* Fills up to services_max views; returns how many. Ages are at now_us. */
+size_t souk_core_services(const souk_core_t *self, int64_t now_us, souk_service_view_t *ret,
+                          size_t services_max);
 
 /* Walks everything and asserts the invariants between lists and counts. For tests. */
 void souk_core_check(const souk_core_t *self);

@@ -35,6 +35,9 @@ static int s_serve(const souk_broker_config_t *config) {
     if (souk_reactor_run(reactor) == SOUK_OK) {
         code = S_EXIT_OK;
     }
+    /* One more signal may not turn a clean end into death. */
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
     souk_log(SOUK_LOG_INFO, "BR-STOP", SOUK_F_INT("code", code));
 done:
     souk_reactor_destroy(&reactor);

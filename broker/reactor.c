@@ -114,10 +114,11 @@ static void s_on_signal(void *arg) {
 }
 
 static void s_publish_all(souk_reactor_t *self) {
+    int64_t now_us = souk_loop_now_us(self->loop);
     souk_core_view_t view;
     souk_core_view(self->core, &view);
-    size_t count = souk_core_services(self->core, self->views, self->views_max);
-    bool settled = view.served || souk_loop_now_us(self->loop) >= self->settled_us;
+    size_t count = souk_core_services(self->core, now_us, self->views, self->views_max);
+    bool settled = view.served || now_us >= self->settled_us;
     souk_status_put(self->status, self->views, count, settled);
     souk_publish_views(self->publish, self->views, count);
     souk_publish_totals(&view);

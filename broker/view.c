@@ -42,19 +42,18 @@ void souk_core_view(const souk_core_t *self, souk_core_view_t *ret) {
     }
 }
 
-static int64_t s_oldest_us(const souk_core_t *self, const souk_service_t *service, int priority) {
-    int64_t since_us = self->now_us;
+static int64_t s_oldest_us(const souk_service_t *service, int priority, int64_t now_us) {
+    int64_t since_us = now_us;
     const souk_link_t *lines = &service->queues[priority].lines;
     for (souk_link_t *at = lines->next; at != lines; at = at->next) {
         const souk_line_t *line = SOUK_OBJECT_OF(at, souk_line_t, active);
         const souk_flight_t *head = SOUK_OBJECT_OF(line->flights.next, souk_flight_t, place);
         since_us = head->queued_us < since_us ? head->queued_us : since_us;
     }
-    return self->now_us - since_us;
+    return now_us - since_us;
 }
 
-static void s_view(const souk_core_t *self, const souk_service_t *service,
-                   souk_service_view_t *ret) {
+static void s_view(const souk_service_t *service, int64_t now_us, souk_service_view_t *ret) {
     *ret = (souk_service_view_t){.index = service->index, .workers = service->workers};
     memcpy(ret->name, service->name, service->name_size);
     for (int lane = 0; lane < SOUK_LANES_COUNT; lane++) {
@@ -72,16 +71,17 @@ static void s_view(const souk_core_t *self, const souk_service_t *service,
         view->queued = queue->queued;
         view->queued_bytes = queue->bytes;
         view->inflight = queue->inflight;
-        view->oldest_us = s_oldest_us(self, service, priority);
+        view->oldest_us = s_oldest_us(service, priority, now_us);
         memcpy(view->counts, queue->counts, sizeof(view->counts));
     }
 }
 
-size_t souk_core_services(const souk_core_t *self, souk_service_view_t *ret, size_t services_max) {
+size_t souk_core_services(const souk_core_t *self, int64_t now_us, souk_service_view_t *ret,
+                          size_t services_max) {
     size_t count = 0;
     for (uint32_t i = 0; i < self->options.services_max && count < services_max; i++) {
         if (self->services[i] != NULL) {
-            s_view(self, self->services[i], &ret[count++]);
+            s_view(self->services[i], now_us, &ret[count++]);
         }
     }
     return count;

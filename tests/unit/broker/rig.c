@@ -310,7 +310,7 @@ souk_err_t rig_answer(rig_t *self, souk_peer_t client, const char *corr) {
 
 souk_service_view_t rig_service(rig_t *self, const char *name) {
     souk_service_view_t views[16];
-    size_t count = souk_core_services(self->core, views, 16);
+    size_t count = souk_core_services(self->core, self->now_us, views, 16);
     for (size_t i = 0; i < count; i++) {
         if (strcmp(views[i].name, name) == 0) {
             return views[i];
