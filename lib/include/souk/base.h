@@ -12,7 +12,8 @@
 #define SOUK_UNUSED __attribute__((unused))
 #define SOUK_NORETURN __attribute__((noreturn))
 
-/* Calls fn(&variable) when the variable goes out of scope; fn takes a pointer to the pointer and accepts NULL in it. */
+/* Calls fn(&variable) when the variable goes out of scope; fn takes a pointer to the pointer and
+ * accepts NULL in it. */
 #define SOUK_CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Returns the error of a fallible call to the caller. */

@@ -4,8 +4,9 @@
 
 #include "souk/base.h"
 
-/* Initialise by souk_buf_init. An append that would go beyond max, or for which the heap has no memory, sets overflow and changes
- * nothing, and so does every later one until clear: an encoder may check once at the end, and the content never has a hole. */
+/* Initialise by souk_buf_init. An append that would go beyond max, or for which the heap has no
+ * memory, sets overflow and changes nothing, and so does every later one until clear: an encoder
+ * may check once at the end, and the content never has a hole. */
 typedef struct {
     uint8_t *data;
     size_t size;
@@ -25,7 +26,8 @@ void souk_buf_shrink(souk_buf_t *self, size_t keep_bytes);
 /* The slow path of souk_buf_reserve. */
 uint8_t *souk_buf_grow(souk_buf_t *self, size_t bytes);
 
-/* Room for at least bytes (1 or more) besides the content: the first free byte, or NULL on overflow. The caller adds to size. */
+/* Room for at least bytes (1 or more) besides the content: the first free byte, or NULL on
+ * overflow. The caller adds to size. */
 static inline uint8_t *souk_buf_reserve(souk_buf_t *self, size_t bytes) {
     if (bytes < self->capacity - self->size && !self->overflow) {
         return self->data + self->size;

@@ -1,4 +1,5 @@
-/* Identifiers: prefix + ULID (48 bits of milliseconds, 80 random bits, Crockford base32; github.com/ulid/spec), sortable by time. */
+/* Identifiers: prefix + ULID (48 bits of milliseconds, 80 random bits, Crockford base32;
+ * github.com/ulid/spec), sortable by time. */
 #ifndef SOUK_ID_H
 #define SOUK_ID_H
 
@@ -7,8 +8,9 @@
 #define SOUK_ULID_CHARS 26
 #define SOUK_ID_BYTES_MAX 40
 
-/* Writes prefix (at most 12 characters, such as "prod_") and a new ULID, NUL-terminated. Within a thread, ids of one millisecond ascend.
- * Random bits are from the kernel (getrandom, buffered per thread). Returns the length. */
+/* Writes prefix (at most 12 characters, such as "prod_") and a new ULID, NUL-terminated. Within a
+ * thread, ids of one millisecond ascend. Random bits are from the kernel (getrandom, buffered per
+ * thread). Returns the length. */
 size_t souk_id_new(const char *prefix, char ret_id[SOUK_ID_BYTES_MAX]);
 bool souk_id_valid(souk_str_t id, const char *prefix);
 

@@ -14,7 +14,8 @@ typedef enum {
     SOUK_JSON_TRUE,
     SOUK_JSON_FALSE,
     SOUK_JSON_NUMBER, /* text is the number as written */
-    SOUK_JSON_STRING, /* text is the decoded string: borrowed from the input, or in the arena when it held escapes */
+    SOUK_JSON_STRING, /* text is the decoded string: borrowed from the input, or in the arena when
+                         it held escapes */
     SOUK_JSON_KEY,    /* an object's key, decoded; its value follows */
     SOUK_JSON_OBJECT, /* { */
     SOUK_JSON_OBJECT_END,
@@ -32,23 +33,26 @@ typedef struct {
 typedef struct {
     const char *start, *at, *end;
     souk_arena_t *arena;
-    const char *cause;                    /* after an error: what is wrong, static text */
-    uint8_t stack[SOUK_JSON_DEPTH_MAX];   /* 'o' or 'a' */
+    const char *cause;                  /* after an error: what is wrong, static text */
+    uint8_t stack[SOUK_JSON_DEPTH_MAX]; /* 'o' or 'a' */
     uint8_t depth;
     uint8_t state;
 } souk_json_reader_t;
 
-/* Checks grammar, UTF-8 (no overlong forms, no surrogates; escaped surrogates only in pairs, no \u0000), depth. */
+/* Checks grammar, UTF-8 (no overlong forms, no surrogates; escaped surrogates only in pairs, no
+ * \u0000), depth. */
 void souk_json_reader_init(souk_json_reader_t *self, souk_str_t text, souk_arena_t *arena);
-/* SOUK_ERR_MALFORMED: self->cause says why, self->at is where. SOUK_ERR_NO_MEMORY: the arena's cap. */
+/* SOUK_ERR_MALFORMED: self->cause says why, self->at is where. SOUK_ERR_NO_MEMORY: the arena's cap.
+ */
 SOUK_MUST_CHECK souk_err_t souk_json_next(souk_json_reader_t *self, souk_json_token_t *ret_token);
 /* Skips the rest of a value whose first token was just read. */
 SOUK_MUST_CHECK souk_err_t souk_json_skip(souk_json_reader_t *self, const souk_json_token_t *first);
 /* Line and column (from 1, in bytes) of an offset. */
-void souk_json_position(const souk_json_reader_t *self, size_t offset, unsigned *ret_line, unsigned *ret_column);
+void souk_json_position(const souk_json_reader_t *self, size_t offset, unsigned *ret_line,
+                        unsigned *ret_column);
 
-/* Text of the grammar above to values; SOUK_ERR_MALFORMED for any other. Integer: no fraction, no exponent, fits int64_t. Float: finite
- * (a number too small becomes 0), at most 127 characters. */
+/* Text of the grammar above to values; SOUK_ERR_MALFORMED for any other. Integer: no fraction, no
+ * exponent, fits int64_t. Float: finite (a number too small becomes 0), at most 127 characters. */
 SOUK_MUST_CHECK souk_err_t souk_json_int(souk_str_t number, int64_t *ret_value);
 SOUK_MUST_CHECK souk_err_t souk_json_float(souk_str_t number, double *ret_value);
 

@@ -1,8 +1,9 @@
-/* The schema engine: descriptor tables, generated from schemas/, that one decoder and one encoder read.
+/* The schema engine: descriptor tables, generated from schemas/, that one decoder and one encoder
+ * read.
  *
- * A generated struct opens with `souk_bits_t bits` (which fields are present, which are null); every other member is at the offset
- * that its descriptor names, in the representation that its kind names below. The engine is the only code that turns bytes into
- * such structs and back. */
+ * A generated struct opens with `souk_bits_t bits` (which fields are present, which are null);
+ * every other member is at the offset that its descriptor names, in the representation that its
+ * kind names below. The engine is the only code that turns bytes into such structs and back. */
 #ifndef SOUK_SCHEMA_H
 #define SOUK_SCHEMA_H
 
@@ -20,19 +21,19 @@ typedef struct {
 
 /* Kind                  member type               msgpack            JSON
  * SOUK_KIND_BOOL        bool                      bool               true, false
- * SOUK_KIND_INT         int64_t                   int                integer (no fraction, no exponent)
- * SOUK_KIND_FLOAT       double                    float or int       number (finite)
+ * SOUK_KIND_INT         int64_t                   int                integer (no fraction, no
+ * exponent) SOUK_KIND_FLOAT       double                    float or int       number (finite)
  * SOUK_KIND_STR         souk_str_t                str                string
  * SOUK_KIND_ENUM        int32_t (index of names)  str                string
  * SOUK_KIND_TIME        int64_t (unix us, UTC)    timestamp ext -1   RFC 3339 string
- * SOUK_KIND_BYTES       souk_str_t                bin                base64url string without padding
- * SOUK_KIND_RECORD      the nested struct itself  map                object
- * SOUK_KIND_LIST        souk_list_t               array              array
- * SOUK_KIND_MAP         souk_pairs_t              map str -> str     object of strings
- * SOUK_KIND_MULTIMAP    souk_pairs_t              map str -> [str]   object of arrays of strings; in a query: prefix.NAME=VALUE, repeated
- * SOUK_KIND_ANY         souk_str_t (msgpack)      any one value      any one value
- * With SOUK_FIELD_ENCODED a RECORD is a souk_str_t and a LIST of RECORD a list of souk_str_t, each holding one msgpack value that was
- * encoded before: the encoder copies it. Only in replies. */
+ * SOUK_KIND_BYTES       souk_str_t                bin                base64url string without
+ * padding SOUK_KIND_RECORD      the nested struct itself  map                object SOUK_KIND_LIST
+ * souk_list_t               array              array SOUK_KIND_MAP         souk_pairs_t map str ->
+ * str     object of strings SOUK_KIND_MULTIMAP    souk_pairs_t              map str -> [str] object
+ * of arrays of strings; in a query: prefix.NAME=VALUE, repeated SOUK_KIND_ANY         souk_str_t
+ * (msgpack)      any one value      any one value With SOUK_FIELD_ENCODED a RECORD is a souk_str_t
+ * and a LIST of RECORD a list of souk_str_t, each holding one msgpack value that was encoded
+ * before: the encoder copies it. Only in replies. */
 typedef enum {
     SOUK_KIND_BOOL,
     SOUK_KIND_INT,
@@ -60,25 +61,28 @@ typedef enum {
     SOUK_FORMAT_SLUG,     /* a-z 0-9 in words joined by single '-' */
     SOUK_FORMAT_SKU,      /* A-Z a-z 0-9 . _ - */
     SOUK_FORMAT_CURRENCY, /* three letters A-Z */
-    SOUK_FORMAT_ID,       /* prefix_ + 26 Crockford base32 characters; field.format_arg is "prefix_" */
-    SOUK_FORMAT_TOKEN,    /* visible ASCII without space */
-    SOUK_FORMAT_ETAG,     /* header: "value" or *, kept without quotes; one only, weak ones are refused */
-    SOUK_FORMAT_URL,      /* http or https URL or a path that begins with '/' */
+    SOUK_FORMAT_ID,    /* prefix_ + 26 Crockford base32 characters; field.format_arg is "prefix_" */
+    SOUK_FORMAT_TOKEN, /* visible ASCII without space */
+    SOUK_FORMAT_ETAG,  /* header: "value" or *, kept without quotes; one only, weak ones are refused
+                        */
+    SOUK_FORMAT_URL,   /* http or https URL or a path that begins with '/' */
     SOUK_FORMAT_EMAIL,
-    SOUK_FORMAT_LINE,     /* text without control characters (so without line breaks) */
-    SOUK_FORMAT_TEXT,     /* text without control characters but \n and \t */
+    SOUK_FORMAT_LINE, /* text without control characters (so without line breaks) */
+    SOUK_FORMAT_TEXT, /* text without control characters but \n and \t */
 } souk_format_t;
 
 enum {
     SOUK_FIELD_REQUIRED = 1 << 0,
     SOUK_FIELD_NULLABLE = 1 << 1,
     SOUK_FIELD_ENCODED = 1 << 2,
-    SOUK_FIELD_DEFAULT = 1 << 3, /* default_int / default_str is applied by the worker's decoder when absent */
-    SOUK_FIELD_UNIQUE = 1 << 4,  /* LIST of STR: no value twice */
+    SOUK_FIELD_DEFAULT =
+        1 << 3, /* default_int / default_str is applied by the worker's decoder when absent */
+    SOUK_FIELD_UNIQUE = 1 << 4, /* LIST of STR: no value twice */
 };
 
-/* A list: items points to count elements of the element's member type (int64_t, souk_str_t, the nested struct, ...). Read and written through
- * the typed accessors that the generator emits beside each struct. */
+/* A list: items points to count elements of the element's member type (int64_t, souk_str_t, the
+ * nested struct, ...). Read and written through the typed accessors that the generator emits beside
+ * each struct. */
 typedef struct {
     void *items;
     size_t count;
@@ -99,16 +103,20 @@ typedef struct souk_type souk_type_t;
 
 typedef struct {
     const char *name;        /* wire and JSON name */
-    const char *source_name; /* path, query parameter (MULTIMAP: prefix without the dot) or header; NULL for body */
+    const char *source_name; /* path, query parameter (MULTIMAP: prefix without the dot) or header;
+                                NULL for body */
     const souk_type_t *type; /* RECORD, LIST of RECORD */
     const char *const *enum_names;
     const char *format_arg;
     const char *default_str; /* STR, ENUM (by name) */
     int64_t default_int;     /* INT, BOOL, and the index for ENUM */
-    int64_t min, max;        /* INT: value; STR, BYTES: code points or bytes; LIST, MAP, MULTIMAP: elements (values for MULTIMAP) */
-    int64_t item_min, item_max; /* the same for elements: LIST of INT or STR; values of MAP, MULTIMAP (names: 1..64) */
+    int64_t min, max; /* INT: value; STR, BYTES: code points or bytes; LIST, MAP, MULTIMAP: elements
+                         (values for MULTIMAP) */
+    int64_t item_min, item_max; /* the same for elements: LIST of INT or STR; values of MAP,
+                                   MULTIMAP (names: 1..64) */
     double float_min, float_max;
-    souk_err_t missing_err;  /* what a missing required field is: SOUK_ERR_VALIDATION or, say, SOUK_ERR_PRECONDITION_REQUIRED */
+    souk_err_t missing_err; /* what a missing required field is: SOUK_ERR_VALIDATION or, say,
+                               SOUK_ERR_PRECONDITION_REQUIRED */
     uint32_t offset;
     uint16_t flags;
     uint16_t name_size;
@@ -136,7 +144,8 @@ struct souk_type {
 
 /* One bad field. */
 typedef struct {
-    char pointer[SOUK_POINTER_BYTES_MAX]; /* JSON pointer (/variants/0/sku) for the body; the parameter's or header's name otherwise */
+    char pointer[SOUK_POINTER_BYTES_MAX]; /* JSON pointer (/variants/0/sku) for the body; the
+                                             parameter's or header's name otherwise */
     char reason[112];                     /* "must be at least 1" */
     uint8_t source;                       /* souk_source_t */
 } souk_issue_t;
@@ -150,45 +159,57 @@ typedef struct {
 } souk_issues_t;
 
 void souk_issues_init(souk_issues_t *self);
-/* Adds one; err as for souk_issues_t.err. The gravest wins: MALFORMED > PRECONDITION_REQUIRED > UNKNOWN_PARAMETER > VALIDATION. */
+/* Adds one; err as for souk_issues_t.err. The gravest wins: MALFORMED > PRECONDITION_REQUIRED >
+ * UNKNOWN_PARAMETER > VALIDATION. */
 void souk_issues_add(souk_issues_t *self, souk_err_t err, souk_source_t source, const char *pointer,
                      const char *format, ...) SOUK_PRINTF(5, 6);
 
-/* At most 1,024 entries of a MAP or MULTIMAP, and items of a UNIQUE list, are taken, whatever max says: they are compared each with each.
+/* At most 1,024 entries of a MAP or MULTIMAP, and items of a UNIQUE list, are taken, whatever max
+ * says: they are compared each with each.
  *
- * JSON object in text -> *ret (zeroed by the caller, type->struct_bytes large). Strings are borrowed from text unless they held
- * escapes; lists and those are in the arena. Unknown keys, keys whose source is not the body, and duplicates are issues, as are bounds and
- * formats. Required fields are NOT checked here (souk_schema_check). Returns SOUK_OK, or issues->err, or SOUK_ERR_NO_MEMORY (arena's cap). A syntax error
- * is one issue that names line, column and cause, with err SOUK_ERR_MALFORMED. After issues *ret is good for souk_schema_check only, which then
+ * JSON object in text -> *ret (zeroed by the caller, type->struct_bytes large). Strings are
+ * borrowed from text unless they held escapes; lists and those are in the arena. Unknown keys, keys
+ * whose source is not the body, and duplicates are issues, as are bounds and formats. Required
+ * fields are NOT checked here (souk_schema_check). Returns SOUK_OK, or issues->err, or
+ * SOUK_ERR_NO_MEMORY (arena's cap). A syntax error is one issue that names line, column and cause,
+ * with err SOUK_ERR_MALFORMED. After issues *ret is good for souk_schema_check only, which then
  * adds what is missing besides. */
-SOUK_MUST_CHECK souk_err_t souk_schema_from_json(const souk_type_t *type, souk_str_t text, souk_arena_t *arena,
-                                                 void *ret, souk_issues_t *issues);
+SOUK_MUST_CHECK souk_err_t souk_schema_from_json(const souk_type_t *type, souk_str_t text,
+                                                 souk_arena_t *arena, void *ret,
+                                                 souk_issues_t *issues);
 
-/* The decoded text of a path, query or header value (borrowed, as key is) -> the field of *ret. Adds an issue when it does not fit. A MULTIMAP takes the part of the name behind
- * "prefix." in key. A LIST from a query takes one element each call (?tag=a&tag=b); anything else given twice is an issue. */
+/* The decoded text of a path, query or header value (borrowed, as key is) -> the field of *ret.
+ * Adds an issue when it does not fit. A MULTIMAP takes the part of the name behind "prefix." in
+ * key. A LIST from a query takes one element each call (?tag=a&tag=b); anything else given twice is
+ * an issue. */
 SOUK_MUST_CHECK souk_err_t souk_schema_from_text(const souk_type_t *type, const souk_field_t *field,
-                                                 souk_str_t key, souk_str_t text, souk_arena_t *arena,
-                                                 void *ret, souk_issues_t *issues);
+                                                 souk_str_t key, souk_str_t text,
+                                                 souk_arena_t *arena, void *ret,
+                                                 souk_issues_t *issues);
 
 /* Presence: required fields, body_fields_min. Adds an issue for each that is missing. */
-SOUK_MUST_CHECK souk_err_t souk_schema_check(const souk_type_t *type, const void *value, souk_issues_t *issues);
+SOUK_MUST_CHECK souk_err_t souk_schema_check(const souk_type_t *type, const void *value,
+                                             souk_issues_t *issues);
 
-/* msgpack map -> *ret, as above, but: unknown keys are skipped (a newer peer), required fields are checked, defaults are applied
- * when SOUK_FIELD_DEFAULT (their has bit stays clear). ANY and ENCODED values are borrowed from bytes as they are, with only their structure
- * checked. */
-SOUK_MUST_CHECK souk_err_t souk_schema_from_mp(const souk_type_t *type, souk_str_t bytes, souk_arena_t *arena,
-                                               void *ret, souk_issues_t *issues);
+/* msgpack map -> *ret, as above, but: unknown keys are skipped (a newer peer), required fields are
+ * checked, defaults are applied when SOUK_FIELD_DEFAULT (their has bit stays clear). ANY and
+ * ENCODED values are borrowed from bytes as they are, with only their structure checked. */
+SOUK_MUST_CHECK souk_err_t souk_schema_from_mp(const souk_type_t *type, souk_str_t bytes,
+                                               souk_arena_t *arena, void *ret,
+                                               souk_issues_t *issues);
 
-/* *value -> msgpack map of the fields whose has bit is set. Bounds are not checked (a handler's reply); overflow is the buffer's. */
+/* *value -> msgpack map of the fields whose has bit is set. Bounds are not checked (a handler's
+ * reply); overflow is the buffer's. */
 void souk_schema_to_mp(const souk_type_t *type, const void *value, souk_buf_t *buf);
 
-/* Finds a field by its wire name, or by source and source name (headers without regard to case; MULTIMAP by the prefix before the first
- * dot, *ret_key is the rest). NULL when there is none. */
+/* Finds a field by its wire name, or by source and source name (headers without regard to case;
+ * MULTIMAP by the prefix before the first dot, *ret_key is the rest). NULL when there is none. */
 const souk_field_t *souk_type_field(const souk_type_t *type, souk_str_t name);
-const souk_field_t *souk_type_field_from(const souk_type_t *type, souk_source_t source, souk_str_t source_name,
-                                         souk_str_t *ret_key);
+const souk_field_t *souk_type_field_from(const souk_type_t *type, souk_source_t source,
+                                         souk_str_t source_name, souk_str_t *ret_key);
 
-/* Marks a field as present, as null; tells. Generated structs have a SOUK_<TYPE>_<FIELD>_BIT constant for each field. */
+/* Marks a field as present, as null; tells. Generated structs have a SOUK_<TYPE>_<FIELD>_BIT
+ * constant for each field. */
 static inline void souk_bits_set(souk_bits_t *bits, unsigned bit) {
     bits->has |= (uint64_t)1 << bit;
     bits->nil &= ~((uint64_t)1 << bit);
