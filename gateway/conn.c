@@ -22,6 +22,7 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -439,6 +440,9 @@ static souk_conn_state_t s_state_of(const souk_conn_t *self) {
     if (!self->input_over && s_has_room(self) && souk_http1_in_head(&self->http1, &self->in)) {
         return SOUK_CONN_HEAD;
     }
+    if (!self->input_over && !s_has_room(self)) {
+        return SOUK_CONN_FULL;
+    }
     return self->first != NULL ? SOUK_CONN_BUSY : SOUK_CONN_IDLE;
 }
 
@@ -485,6 +489,14 @@ void souk_conn_flush(souk_conn_t *self) {
 }
 
 /* ---- time ---- */
+
+void souk_conn_probe(souk_conn_t *self) {
+    struct pollfd end = {.fd = self->fd, .events = POLLRDHUP};
+    if (poll(&end, 1, 0) > 0) {
+        s_input_end(self);
+        souk_conn_mark(self);
+    }
+}
 
 void souk_conn_expire(souk_conn_t *self) {
     switch (self->state) {

@@ -15,6 +15,8 @@ typedef enum {
     SOUK_CONN_HEAD,   /* the rest of a head */
     SOUK_CONN_BODY,   /* the rest of a body */
     SOUK_CONN_BUSY,   /* our own answers: no limit here, calls have deadlines */
+    SOUK_CONN_FULL,   /* the same, with as many requests in progress as it may have: nothing is read
+                       */
     SOUK_CONN_WRITE,  /* room in the socket: counted from the last byte that went */
     SOUK_CONN_LINGER, /* the client's end of the connection, after ours */
     SOUK_CONN_STATES_COUNT,
@@ -62,6 +64,8 @@ void souk_conn_mark(souk_conn_t *self);
 /* Sends what is ready, takes up what waited for room, and settles the state. Run at the end of the
  * turn. */
 void souk_conn_flush(souk_conn_t *self);
+/* FULL: looks whether the client has gone, which no read tells while nothing is read. */
+void souk_conn_probe(souk_conn_t *self);
 /* The state's time is over. */
 void souk_conn_expire(souk_conn_t *self);
 /* Ends it at once; outstanding calls are cancelled. The memory stays until souk_conn_free. */

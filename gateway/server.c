@@ -225,6 +225,16 @@ static void s_expire(souk_server_t *self, int64_t now_us) {
     }
 }
 
+/* Few connections are ever full, so one call for each of them and tick is cheap. */
+static void s_probe(souk_server_t *self) {
+    souk_conn_t *conn = self->conns[SOUK_CONN_FULL].first;
+    while (conn != NULL) {
+        souk_conn_t *next = conn->list_next;
+        souk_conn_probe(conn);
+        conn = next;
+    }
+}
+
 static void s_refresh_keys(souk_server_t *self) {
     const char *cause = NULL;
     souk_keys_change_t change = souk_keys_refresh(self->keys, &cause);
@@ -312,6 +322,7 @@ static void s_on_tick(void *arg) {
     souk_server_t *self = arg;
     int64_t now_us = souk_loop_now_us(self->loop);
     s_expire(self, now_us);
+    s_probe(self);
     s_watch_broker(self);
     if (now_us - self->keys_looked_us >= KEYS_LOOK_US) {
         self->keys_looked_us = now_us;

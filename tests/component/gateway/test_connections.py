@@ -180,6 +180,17 @@ def test_a_client_that_goes_away_cancels_its_calls(gateway, broker, how):
     assert gateway.metric("souk_gateway_calls_outstanding") == 0
 
 
+def test_a_client_that_goes_away_with_a_full_pipeline_is_noticed(start, broker):
+    gateway = start(pipeline_max=2)
+    client = gateway.client()
+    client.send(FIXED * 5)
+    corrs = {broker.take().corr, broker.take().corr}
+    client.close()
+    assert {broker.cancels.get(timeout=5), broker.cancels.get(timeout=5)} == corrs
+    wait_for_metric(gateway, "souk_gateway_connections", 0)
+    assert gateway.metric("souk_gateway_cancelled_total") == 2
+
+
 def test_ready_answers_reach_a_client_that_has_shut_its_side(gateway):
     with gateway.client() as client:
         client.send(PAGE + PAGE)
