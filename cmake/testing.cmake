@@ -56,5 +56,5 @@ function(souk_pytest name)
     add_test(NAME ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
         COMMAND ${SOUK_PYTHON} -m pytest -q -p no:cacheprovider ${arg_FOLDER})
     set_tests_properties(${name} PROPERTIES TIMEOUT 600 LABELS "${arg_LABELS}"
-        ENVIRONMENT "SOUK_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${CMAKE_SOURCE_DIR}/tests")
+        ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp;SOUK_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${CMAKE_SOURCE_DIR}/tests")
 endfunction()
