@@ -10,8 +10,7 @@ int64_t souk_worker_deadline_from_us(const souk_worker_t *self) {
 static souk_row_t *s_find(souk_worker_t *self, souk_str_t service, souk_str_t method) {
     for (size_t i = 0; i < self->rows_count; i++) {
         souk_row_t *row = &self->rows[i];
-        if (souk_str_equal(souk_str_of(row->method->name), method) &&
-            souk_str_equal(souk_str_of(self->served[row->service].service->name), service)) {
+        if (souk_str_equal(row->name, method) && souk_str_equal(row->service_name, service)) {
             return row;
         }
     }

@@ -224,6 +224,8 @@ static void s_make_rows(souk_worker_t *self) {
         const souk_service_t *service = self->served[i].service;
         for (size_t j = 0; j < service->methods_count; j++, row++) {
             row->method = &service->methods[j];
+            row->name = souk_str_of(row->method->name);
+            row->service_name = souk_str_of(service->name);
             row->service = (uint32_t)i;
             self->standing[i].room[row->method->lane] = s_room(self, row->method->lane);
             s_describe_row(self, row);

@@ -20,6 +20,7 @@
 /* A method as this worker serves it. */
 typedef struct {
     const souk_method_t *method;
+    souk_str_t name, service_name;
     uint32_t service;     /* index of served */
     souk_ticket_t *spare; /* used before, by next; as many as were ever in flight at once */
     souk_series_t *ok, *failed, *refused, *seconds, *wait_seconds, *batches, *overruns;
