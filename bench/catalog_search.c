@@ -217,7 +217,11 @@ static void s_read(const catalog_index_t *index, const s_case_t *read, souk_str_
                    souk_arena_t *arena, int64_t *ret_total, souk_str_t *ret_next) {
     if (read->list) {
         catalog_list_t list = {0};
-        souk_err_t err = catalog_list(index, &read->query, read->sort, cursor, 24, arena, &list);
+        souk_err_t err = catalog_list(
+            index,
+            &(catalog_list_request_t){
+                .query = read->query, .sort = read->sort, .cursor = cursor, .limit = 24},
+            arena, &list);
         souk_assert(err == SOUK_OK);
         *ret_total = list.total;
         *ret_next = list.next;

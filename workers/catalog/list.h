@@ -7,6 +7,13 @@
 #include "search.h"
 
 typedef struct {
+    catalog_query_t query;
+    catalog_sort_t sort;
+    souk_str_t cursor; /* empty for the first page */
+    size_t limit;      /* 1..CATALOG_PAGE_MAX */
+} catalog_list_request_t;
+
+typedef struct {
     souk_str_t *data; /* encoded summaries, borrowed from the index; the array lives in the arena */
     size_t count;
     int64_t total;
@@ -14,10 +21,10 @@ typedef struct {
     souk_str_t revision;
 } catalog_list_t;
 
-/* cursor: empty for the first page. SOUK_ERR_MALFORMED: the cursor is none, or of another query or
- * sort. SOUK_ERR_NO_MEMORY: the arena is full. */
-SOUK_MUST_CHECK souk_err_t catalog_list(const catalog_index_t *index, const catalog_query_t *query,
-                                        catalog_sort_t sort, souk_str_t cursor, size_t limit,
-                                        souk_arena_t *arena, catalog_list_t *ret);
+/* SOUK_ERR_MALFORMED: the cursor is none, or of another query or sort. SOUK_ERR_NO_MEMORY: the
+ * arena is full. */
+SOUK_MUST_CHECK souk_err_t catalog_list(const catalog_index_t *index,
+                                        const catalog_list_request_t *request, souk_arena_t *arena,
+                                        catalog_list_t *ret);
 
 #endif

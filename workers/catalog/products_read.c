@@ -9,17 +9,19 @@
 
 /* Requests of three types have the same fields with the same names. */
 #define S_QUERY_OF(req, prefix)                                                                    \
-    ((catalog_query_t){.q = (req)->q,                                                              \
-                       .category = (req)->category,                                                \
-                       .price_min = (req)->price_min,                                              \
-                       .price_max = (req)->price_max,                                              \
-                       .has_price_min = souk_bits_has(&(req)->bits, prefix##_PRICE_MIN_BIT),       \
-                       .has_price_max = souk_bits_has(&(req)->bits, prefix##_PRICE_MAX_BIT),       \
-                       .options = (req)->option,                                                   \
-                       .attributes = (req)->attribute,                                             \
-                       .tags = (req)->tag.items,                                                   \
-                       .tags_count = (req)->tag.count,                                             \
-                       .statuses = 1u << CATALOG_PRODUCT_STATUS_ACTIVE})
+    {                                                                                              \
+        .q = (req)->q, .category = (req)->category, .price_min = (req)->price_min,                 \
+        .price_max = (req)->price_max,                                                             \
+        .has_price_min = souk_bits_has(&(req)->bits, prefix##_PRICE_MIN_BIT),                      \
+        .has_price_max = souk_bits_has(&(req)->bits, prefix##_PRICE_MAX_BIT),                      \
+        .options = (req)->option, .attributes = (req)->attribute, .tags = (req)->tag.items,        \
+        .tags_count = (req)->tag.count, .statuses = 1u << CATALOG_PRODUCT_STATUS_ACTIVE            \
+    }
+#define S_LIST_OF(req, prefix)                                                                     \
+    {                                                                                              \
+        .query = S_QUERY_OF(req, prefix), .sort = (catalog_sort_t)(req)->sort,                     \
+        .cursor = (req)->cursor, .limit = (size_t)(req)->limit                                     \
+    }
 
 static souk_err_t s_check(souk_ctx_t *ctx, const catalog_query_t *query) {
     if (query->has_price_min && query->has_price_max && query->price_min > query->price_max) {
@@ -28,13 +30,12 @@ static souk_err_t s_check(souk_ctx_t *ctx, const catalog_query_t *query) {
     return SOUK_OK;
 }
 
-static souk_err_t s_list(souk_ctx_t *ctx, const catalog_query_t *query, catalog_sort_t sort,
-                         souk_str_t cursor, int64_t limit, catalog_products_list_rep_t *ret_rep) {
+static souk_err_t s_list(souk_ctx_t *ctx, const catalog_list_request_t *request,
+                         catalog_products_list_rep_t *ret_rep) {
     const catalog_index_t *index = catalog_service_index(souk_ctx_service(ctx));
     catalog_list_t list;
-    SOUK_TRY(s_check(ctx, query));
-    souk_err_t err =
-        catalog_list(index, query, sort, cursor, (size_t)limit, souk_ctx_arena(ctx), &list);
+    SOUK_TRY(s_check(ctx, &request->query));
+    souk_err_t err = catalog_list(index, request, souk_ctx_arena(ctx), &list);
     if (err == SOUK_ERR_MALFORMED) {
         return souk_ctx_fail(
             ctx, err,
@@ -43,7 +44,7 @@ static souk_err_t s_list(souk_ctx_t *ctx, const catalog_query_t *query, catalog_
     SOUK_TRY(err);
     ret_rep->data = (souk_list_t){.items = list.data, .count = list.count};
     souk_bits_set(&ret_rep->bits, CATALOG_PRODUCTS_LIST_REP_DATA_BIT);
-    souk_page_set_limit(&ret_rep->page, limit);
+    souk_page_set_limit(&ret_rep->page, (int64_t)request->limit);
     souk_page_set_total(&ret_rep->page, list.total);
     souk_page_set_next(&ret_rep->page, list.next);
     if (list.next.data == NULL) {
@@ -56,8 +57,8 @@ static souk_err_t s_list(souk_ctx_t *ctx, const catalog_query_t *query, catalog_
 
 souk_err_t catalog_products_list(souk_ctx_t *ctx, const catalog_products_list_req_t *req,
                                  catalog_products_list_rep_t *ret_rep) {
-    const catalog_query_t query = S_QUERY_OF(req, CATALOG_PRODUCTS_LIST_REQ);
-    return s_list(ctx, &query, (catalog_sort_t)req->sort, req->cursor, req->limit, ret_rep);
+    const catalog_list_request_t request = S_LIST_OF(req, CATALOG_PRODUCTS_LIST_REQ);
+    return s_list(ctx, &request, ret_rep);
 }
 
 static unsigned s_statuses(const souk_list_t *names, souk_str_t *ret_unknown) {
@@ -82,13 +83,13 @@ souk_err_t catalog_admin_products_list(souk_ctx_t *ctx,
                                        const catalog_admin_products_list_req_t *req,
                                        catalog_admin_products_list_rep_t *ret_rep) {
     souk_str_t unknown = {0};
-    catalog_query_t query = S_QUERY_OF(req, CATALOG_ADMIN_PRODUCTS_LIST_REQ);
-    query.statuses = s_statuses(&req->status, &unknown);
+    catalog_list_request_t request = S_LIST_OF(req, CATALOG_ADMIN_PRODUCTS_LIST_REQ);
+    request.query.statuses = s_statuses(&req->status, &unknown);
     if (unknown.data != NULL) {
         return souk_ctx_fail_field(ctx, "status", "must be draft, active or archived");
     }
     catalog_products_list_rep_t rep = {0};
-    SOUK_TRY(s_list(ctx, &query, (catalog_sort_t)req->sort, req->cursor, req->limit, &rep));
+    SOUK_TRY(s_list(ctx, &request, &rep));
     ret_rep->data = rep.data;
     ret_rep->page = rep.page;
     souk_bits_set(&ret_rep->bits, CATALOG_ADMIN_PRODUCTS_LIST_REP_DATA_BIT);

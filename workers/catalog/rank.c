@@ -76,13 +76,13 @@ static void s_score_names(const catalog_index_t *index, souk_str_t q, uint32_t *
     catalog_text_done(&fold);
 }
 
-static uint32_t *s_scores(const catalog_match_t *match, souk_str_t q) {
+static uint32_t *s_scores(const catalog_match_t *match) {
     uint32_t *scores = calloc(match->index->items_count + 1, sizeof(scores[0]));
     souk_assert(scores != NULL);
     for (size_t i = 0; i < match->words_count; i++) {
         s_score_word(match, &match->words[i], scores);
     }
-    s_score_names(match->index, q, scores);
+    s_score_names(match->index, match->q, scores);
     for (size_t i = 0; i < match->sku_owners_count; i++) {
         scores[match->sku_owners[i]] |= SCORE_SKU;
     }
@@ -186,11 +186,11 @@ static const catalog_order_t *s_order(const catalog_index_t *index, catalog_sort
     return &index->by_created;
 }
 
-void catalog_rank(const catalog_match_t *match, souk_str_t q, catalog_sort_t sort,
-                  const catalog_place_t *after, size_t limit, catalog_page_t *ret) {
+void catalog_rank(const catalog_match_t *match, catalog_sort_t sort, const catalog_place_t *after,
+                  size_t limit, catalog_page_t *ret) {
     souk_assert(limit >= 1 && limit <= CATALOG_PAGE_MAX);
-    bool by_score = sort == CATALOG_SORT_RELEVANCE && q.size > 0;
-    uint32_t *scores = by_score ? s_scores(match, q) : NULL;
+    bool by_score = sort == CATALOG_SORT_RELEVANCE && match->q.size > 0;
+    uint32_t *scores = by_score ? s_scores(match) : NULL;
     s_best_t best = {.order = s_order(match->index, sort),
                      .descending = sort != CATALOG_SORT_PRICE && sort != CATALOG_SORT_NAME,
                      .scores = scores,

@@ -32,7 +32,7 @@ typedef struct {
 
 /* The first limit (1..CATALOG_PAGE_MAX) products of match->all behind after (NULL: from the start).
  */
-void catalog_rank(const catalog_match_t *match, souk_str_t q, catalog_sort_t sort,
-                  const catalog_place_t *after, size_t limit, catalog_page_t *ret);
+void catalog_rank(const catalog_match_t *match, catalog_sort_t sort, const catalog_place_t *after,
+                  size_t limit, catalog_page_t *ret);
 
 #endif

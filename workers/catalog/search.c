@@ -125,11 +125,11 @@ static uint8_t s_weight(uint64_t products, uint64_t having) {
     return (uint8_t)(weight < 63 ? weight : 63);
 }
 
-/* Finds the word's terms. within: what counts as found. given: what the page before decided, or
- * NULL. The products with the word, owned by the caller. */
-static roaring_bitmap_t *s_find_word(const catalog_index_t *index, catalog_query_word_t *word,
-                                     souk_str_t stem, bool last, const roaring_bitmap_t *within,
-                                     const uint8_t *given) {
+/* Finds the word's terms; what has no product in match->base counts as not found. given: what the
+ * page before decided, or NULL. The products with the word, owned by the caller. */
+static roaring_bitmap_t *s_find_word(const catalog_match_t *match, catalog_query_word_t *word,
+                                     souk_str_t stem, bool last, const uint8_t *given) {
+    const catalog_index_t *index = match->index;
     for (size_t f = 0; f < CATALOG_FIELDS_COUNT; f++) {
         word->products[f] = roaring_bitmap_create();
         souk_assert(word->products[f] != NULL);
@@ -146,7 +146,7 @@ static roaring_bitmap_t *s_find_word(const catalog_index_t *index, catalog_query
         s_repair(word);
         any = s_any_field(word);
     }
-    if (any == NULL || (given == NULL && !roaring_bitmap_intersect(any, within))) {
+    if (any == NULL || (given == NULL && !roaring_bitmap_intersect(any, match->base))) {
         if (any != NULL) {
             roaring_bitmap_free(any);
         }
@@ -200,9 +200,9 @@ static souk_err_t s_match_words(catalog_match_t *self, souk_str_t q,
     }
     for (size_t i = 0; i < self->words_count; i++) {
         catalog_query_word_t *word = &self->words[i];
-        roaring_bitmap_t *any = s_find_word(
-            self->index, word, catalog_text_stem(&text, s_text(word)), i + 1 == self->words_count,
-            within, weights != NULL ? &weights->words[i] : NULL);
+        roaring_bitmap_t *any =
+            s_find_word(self, word, catalog_text_stem(&text, s_text(word)),
+                        i + 1 == self->words_count, weights != NULL ? &weights->words[i] : NULL);
         roaring_bitmap_and_inplace(found, any);
         roaring_bitmap_free(any);
     }
@@ -303,6 +303,7 @@ static void s_match_price(catalog_match_t *self, const catalog_query_t *query) {
 souk_err_t catalog_match_init(catalog_match_t *ret, const catalog_index_t *index,
                               const catalog_query_t *query, const catalog_weights_t *weights) {
     ret->index = index;
+    ret->q = query->q;
     ret->words_count = ret->sku_owners_count = ret->groups_count = 0;
     ret->base = ret->all = NULL;
     s_match_status(ret, query->statuses);

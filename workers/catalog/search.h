@@ -72,6 +72,7 @@ typedef struct {
 
 typedef struct {
     const catalog_index_t *index;
+    souk_str_t q; /* borrowed from the query */
     catalog_query_word_t words[CATALOG_WORDS_MAX];
     size_t words_count;
     uint32_t sku_owners[4]; /* products whose SKU is q */

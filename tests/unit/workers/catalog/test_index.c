@@ -207,7 +207,12 @@ Test(index, a_summary_tells_the_cheapest_variants_former_price_and_the_first_pic
     cr_assert_eq(model_apply(index, &product), SOUK_OK);
     catalog_query_t query = {.statuses = CATALOG_STATUSES_ALL};
     catalog_list_t list;
-    cr_assert_eq(catalog_list(index, &query, CATALOG_SORT_RELEVANCE, SOUK_STR(""), 5, arena, &list),
+    cr_assert_eq(catalog_list(index,
+                              &(catalog_list_request_t){.query = query,
+                                                        .sort = CATALOG_SORT_RELEVANCE,
+                                                        .cursor = SOUK_STR(""),
+                                                        .limit = 5},
+                              arena, &list),
                  SOUK_OK);
     cr_assert(list.count == 1 && list.total == 1 && list.next.data == NULL &&
               s_is(list.revision, "1"));

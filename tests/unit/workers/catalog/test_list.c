@@ -286,7 +286,11 @@ Test(list, pages_hold_what_brute_force_finds_in_its_order) {
             souk_str_t cursor = {0};
             do {
                 catalog_list_t list;
-                cr_assert_eq(catalog_list(world.index, &question.query, sort, cursor, limit,
+                cr_assert_eq(catalog_list(world.index,
+                                          &(catalog_list_request_t){.query = question.query,
+                                                                    .sort = sort,
+                                                                    .cursor = cursor,
+                                                                    .limit = limit},
                                           world.arena, &list),
                              SOUK_OK);
                 cr_assert_eq(list.total, (int64_t)count, "seed %d round %d: %d for %zu", (int)seed,
@@ -323,7 +327,11 @@ Test(list, a_walk_meets_what_does_not_change_exactly_once) {
             souk_str_t cursor = {0};
             do {
                 catalog_list_t list;
-                cr_assert_eq(catalog_list(world.index, &query, (catalog_sort_t)sort, cursor, 7,
+                cr_assert_eq(catalog_list(world.index,
+                                          &(catalog_list_request_t){.query = query,
+                                                                    .sort = (catalog_sort_t)sort,
+                                                                    .cursor = cursor,
+                                                                    .limit = 7},
                                           world.arena, &list),
                              SOUK_OK);
                 for (size_t i = 0; i < list.count; i++) {
@@ -473,27 +481,47 @@ Test(list, cursors_of_other_lists_and_made_up_ones_are_refused) {
     s_begin(&world, 9);
     catalog_query_t query = {.statuses = 2u}, other = {.statuses = 2u, .q = SOUK_STR("board")};
     catalog_list_t list, next;
-    cr_assert_eq(
-        catalog_list(world.index, &query, CATALOG_SORT_PRICE, SOUK_STR(""), 5, world.arena, &list),
-        SOUK_OK);
+    cr_assert_eq(catalog_list(world.index,
+                              &(catalog_list_request_t){.query = query,
+                                                        .sort = CATALOG_SORT_PRICE,
+                                                        .cursor = SOUK_STR(""),
+                                                        .limit = 5},
+                              world.arena, &list),
+                 SOUK_OK);
     souk_str_t cursor = list.next;
     cr_assert_eq(
-        catalog_list(world.index, &query, CATALOG_SORT_PRICE, cursor, 9, world.arena, &next),
+        catalog_list(world.index,
+                     &(catalog_list_request_t){
+                         .query = query, .sort = CATALOG_SORT_PRICE, .cursor = cursor, .limit = 9},
+                     world.arena, &next),
         SOUK_OK);
     cr_assert_eq(
-        catalog_list(world.index, &query, CATALOG_SORT_NAME, cursor, 5, world.arena, &next),
+        catalog_list(world.index,
+                     &(catalog_list_request_t){
+                         .query = query, .sort = CATALOG_SORT_NAME, .cursor = cursor, .limit = 5},
+                     world.arena, &next),
         SOUK_ERR_MALFORMED);
     cr_assert_eq(
-        catalog_list(world.index, &other, CATALOG_SORT_PRICE, cursor, 5, world.arena, &next),
+        catalog_list(world.index,
+                     &(catalog_list_request_t){
+                         .query = other, .sort = CATALOG_SORT_PRICE, .cursor = cursor, .limit = 5},
+                     world.arena, &next),
         SOUK_ERR_MALFORMED);
     other = (catalog_query_t){.statuses = 3u};
     cr_assert_eq(
-        catalog_list(world.index, &other, CATALOG_SORT_PRICE, cursor, 5, world.arena, &next),
+        catalog_list(world.index,
+                     &(catalog_list_request_t){
+                         .query = other, .sort = CATALOG_SORT_PRICE, .cursor = cursor, .limit = 5},
+                     world.arena, &next),
         SOUK_ERR_MALFORMED);
     const char *const made_up[] = {"a", "abc", "!!!!", "kQ", "lwEBAQHEAMQAxAA", "AAAA"};
     for (size_t i = 0; i < SOUK_COUNT_OF(made_up); i++) {
-        cr_assert_eq(catalog_list(world.index, &query, CATALOG_SORT_PRICE, souk_str_of(made_up[i]),
-                                  5, world.arena, &next),
+        cr_assert_eq(catalog_list(world.index,
+                                  &(catalog_list_request_t){.query = query,
+                                                            .sort = CATALOG_SORT_PRICE,
+                                                            .cursor = souk_str_of(made_up[i]),
+                                                            .limit = 5},
+                                  world.arena, &next),
                      SOUK_ERR_MALFORMED, "%s", made_up[i]);
     }
     for (size_t i = 0; i < cursor.size; i++) { /* each character counts */
@@ -501,8 +529,12 @@ Test(list, cursors_of_other_lists_and_made_up_ones_are_refused) {
         char *at = souk_arena_alloc(world.arena, cursor.size);
         memcpy(at, bent.data, bent.size);
         at[i] = at[i] == 'A' ? 'B' : 'A';
-        cr_assert_eq(catalog_list(world.index, &query, CATALOG_SORT_PRICE,
-                                  (souk_str_t){at, cursor.size}, 5, world.arena, &next),
+        cr_assert_eq(catalog_list(world.index,
+                                  &(catalog_list_request_t){.query = query,
+                                                            .sort = CATALOG_SORT_PRICE,
+                                                            .cursor = (souk_str_t){at, cursor.size},
+                                                            .limit = 5},
+                                  world.arena, &next),
                      SOUK_ERR_MALFORMED, "character %zu", i);
     }
     s_end(&world);

@@ -37,7 +37,7 @@ static const char *s_found(s_shop_t *self, const char *q, unsigned statuses) {
     static char text[400];
     const catalog_query_t query = {.q = souk_str_of(q), .statuses = statuses};
     cr_assert_eq(catalog_match_init(match, self->index, &query, NULL), SOUK_OK);
-    catalog_rank(match, query.q, CATALOG_SORT_RELEVANCE, NULL, CATALOG_PAGE_MAX, page);
+    catalog_rank(match, CATALOG_SORT_RELEVANCE, NULL, CATALOG_PAGE_MAX, page);
     size_t size = 0;
     text[0] = '\0';
     for (size_t i = 0; i < page->count; i++) {
@@ -209,7 +209,11 @@ Test(search, a_beginning_with_very_many_words_keeps_the_frequent_ones) {
     s_add(&shop, "xyz599", "");
     const catalog_query_t query = {.q = SOUK_STR("xyz"), .statuses = 2u};
     catalog_list_t list;
-    cr_assert_eq(catalog_list(shop.index, &query, CATALOG_SORT_RELEVANCE, SOUK_STR(""), 10,
+    cr_assert_eq(catalog_list(shop.index,
+                              &(catalog_list_request_t){.query = query,
+                                                        .sort = CATALOG_SORT_RELEVANCE,
+                                                        .cursor = SOUK_STR(""),
+                                                        .limit = 10},
                               shop.arena, &list),
                  SOUK_OK);
     cr_assert_eq(list.total, CATALOG_EXPANSIONS_MAX + 1);
