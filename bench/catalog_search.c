@@ -178,8 +178,8 @@ static void s_report(const char *what, double *times, size_t count) {
 /* Applies products first..first+count as version; adds up the time of the changes alone. */
 static void s_apply(catalog_index_t *index, uint32_t count, int64_t version, const char *what) {
     souk_arena_t *arena = souk_arena_new(ARENA_BYTES, ARENA_BYTES);
-    double *times = calloc(count, sizeof(times[0]));
-    souk_assert(times != NULL);
+    double *times = calloc((size_t)count + 1, sizeof(times[0]));
+    souk_assert(times != NULL && count > 0);
     for (uint32_t i = 0; i < count; i++) {
         souk_arena_reset(arena);
         souk_str_t id = souk_arena_printf(arena, "prod_%026u", i);
@@ -208,23 +208,26 @@ static void s_apply(catalog_index_t *index, uint32_t count, int64_t version, con
 typedef struct {
     const char *name;
     catalog_query_t query;
-    catalog_sort_t sort;
     size_t pages; /* to skip before */
+    catalog_sort_t sort;
     bool list, facets;
 } s_case_t;
 
-static void s_read(const catalog_index_t *index, const s_case_t *read, souk_str_t cursor,
-                   souk_arena_t *arena, int64_t *ret_total, souk_str_t *ret_next) {
+typedef struct {
+    int64_t total;
+    souk_str_t next;
+} s_outcome_t;
+
+static s_outcome_t s_read(const catalog_index_t *index, const s_case_t *read, souk_str_t cursor,
+                          souk_arena_t *arena) {
+    s_outcome_t outcome = {0};
     if (read->list) {
+        const catalog_list_request_t request = {
+            .query = read->query, .sort = read->sort, .cursor = cursor, .limit = 24};
         catalog_list_t list = {0};
-        souk_err_t err = catalog_list(
-            index,
-            &(catalog_list_request_t){
-                .query = read->query, .sort = read->sort, .cursor = cursor, .limit = 24},
-            arena, &list);
+        souk_err_t err = catalog_list(index, &request, arena, &list);
         souk_assert(err == SOUK_OK);
-        *ret_total = list.total;
-        *ret_next = list.next;
+        outcome = (s_outcome_t){.total = list.total, .next = list.next};
     }
     if (read->facets) {
         catalog_match_t *match = souk_arena_alloc(arena, sizeof(*match));
@@ -235,27 +238,28 @@ static void s_read(const catalog_index_t *index, const s_case_t *read, souk_str_
         err = catalog_facet_count(match, arena, &rep);
         souk_assert(err == SOUK_OK);
         catalog_match_done(match);
-        *ret_total = rep.total;
+        outcome.total = rep.total;
     }
+    return outcome;
 }
 
 static void s_measure(const catalog_index_t *index, const s_case_t *read) {
     souk_arena_t *arena = souk_arena_new(ARENA_BYTES, ARENA_BYTES);
     souk_arena_t *outer = souk_arena_new(ARENA_BYTES, ARENA_BYTES);
     double times[ROUNDS];
-    int64_t total = 0;
-    souk_str_t cursor = {0}, next = {0};
+    s_outcome_t outcome = {0};
+    souk_str_t cursor = {0};
     for (size_t i = 0; i < read->pages; i++) {
-        s_read(index, read, cursor, outer, &total, &cursor);
+        cursor = s_read(index, read, cursor, outer).next;
     }
     for (size_t i = 0; i < ROUNDS; i++) {
         souk_arena_reset(arena);
         double start = s_now_us();
-        s_read(index, read, cursor, arena, &total, &next);
+        outcome = s_read(index, read, cursor, arena);
         times[i] = s_now_us() - start;
     }
     char what[80];
-    snprintf(what, sizeof(what), "%s (%lld)", read->name, (long long)total);
+    snprintf(what, sizeof(what), "%s (%lld)", read->name, (long long)outcome.total);
     s_report(what, times, ROUNDS);
     souk_arena_destroy(&arena);
     souk_arena_destroy(&outer);
@@ -343,7 +347,12 @@ static void s_run(uint32_t products) {
 
 int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
-        s_run((uint32_t)strtoul(argv[i], NULL, 10));
+        unsigned long products = strtoul(argv[i], NULL, 10);
+        if (products < 10 || products > 10000000) {
+            fprintf(stderr, "%s: a number of products is 10 to 10000000\n", argv[0]);
+            return 2;
+        }
+        s_run((uint32_t)products);
     }
     if (argc < 2) {
         s_run(10000);
