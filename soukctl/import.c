@@ -37,7 +37,7 @@ static const char s_usage[] =
     "  --format F           jsonl or csv (default: by the file's name)\n"
     "  --currency CODE      of prices in CSV (default EUR)\n"
     "  --category-by-type   CSV: the column Type names the category\n"
-    "  --batch N            products in a request, 1 to 200 (default 100)\n"
+    "  --batch N            products in a request, 1 to 200 (default 200)\n"
     "  --dry-run            only check\n"
     "  --strict             stop at the first bad line; nothing of its batch is sent\n"
     "\n"
@@ -364,7 +364,7 @@ static int s_parse(int argc, char **argv, options_t *ret) {
 }
 
 static int s_run(const souk_soukctl_config_t *config, int argc, char **argv) {
-    options_t options = {.url = config->gateway_url, .currency = "EUR", .batch = 100};
+    options_t options = {.url = config->gateway_url, .currency = "EUR", .batch = BATCH_ITEMS_MAX};
     int code = s_parse(argc, argv, &options);
     if (code >= 0) {
         return code;

@@ -74,7 +74,7 @@ def soukctl(stack, *argv, stdin=None, check=True, env=None):
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env=settings,
     )
     if check:

@@ -217,7 +217,7 @@ class Servers(Group):
         self.database_url = self["postgres"].spec.health[1]
         self.mongodb_base = self.external_mongodb
         if not self.external_mongodb:
-            postgres.require_database(self.database_url, "ferretdb")
+            postgres.require_ferretdb_database(self.database_url, "ferretdb")
             binary = mongo.build(ROOT / "build" / "mongo", Path(sys.executable), print)
             url = postgres.with_database(self.database_url, "ferretdb")
             self.add(plan.ferretdb_spec(mongo_port, binary, url, self.folder))

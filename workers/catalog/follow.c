@@ -14,7 +14,10 @@
 #include "store.h"
 
 #define US_PER_MS 1000
-#define GAP_BY_NUMBER_MAX 50
+/* A gap of this many numbers is always worth asking for singly; a larger one when finds have been
+ * cheaper than scans. */
+#define GAP_BY_NUMBER_MIN 50
+#define GAP_BY_NUMBER_MAX 1000
 #define BATCH_REVISIONS 200
 #define RETRY_MS 1000
 #define APPLY_WAIT_MS 500
@@ -48,7 +51,8 @@ struct catalog_follow {
     int64_t sent;   /* the last revision that was offered to the index */
     int64_t barren; /* a hint beyond which nothing was found: it is not believed again */
     int64_t look_past_at_us, look_past_cost_us;
-    int64_t scan_at_us; /* not before */
+    int64_t scan_at_us;                 /* not before */
+    int64_t scan_cost_us, find_cost_us; /* of the last ones; 0: not known */
     int64_t snapshot_at_us, snapshot_revision;
     int64_t trim_at_us;
 };
@@ -228,7 +232,7 @@ static souk_err_t s_fill_holes(catalog_follow_t *self, fetch_t *fetch) {
     int64_t expected = self->sent + 1;
     for (size_t i = 0; i < scanned; i++) {
         int64_t found = fetch->changes[i].revision;
-        for (; expected < found && found - expected <= GAP_BY_NUMBER_MAX; expected++) {
+        for (; expected < found && found - expected <= GAP_BY_NUMBER_MIN; expected++) {
             catalog_revision_t missed;
             souk_err_t err = catalog_store_find(self->store, expected, self->arena, &missed);
             if (err == SOUK_OK) {
@@ -251,7 +255,8 @@ static souk_err_t s_follow_by_scan(catalog_follow_t *self) {
     souk_arena_reset(self->arena);
     souk_err_t err = catalog_store_scan(self->store, self->sent, s_fetch_one, &fetch, &unreadable);
     int64_t done_us = souk_clock_mono_us();
-    self->scan_at_us = done_us + (done_us - started_us) * SCAN_COST_SHARE;
+    self->scan_cost_us = done_us - started_us;
+    self->scan_at_us = done_us + self->scan_cost_us * SCAN_COST_SHARE;
     if (err == SOUK_ERR_NO_MEMORY) {
         err = s_load_record(self); /* more than fits beside the index: build a new one */
     } else if (err == SOUK_OK && fetch.count > 0) {
@@ -268,11 +273,12 @@ static souk_err_t s_follow_by_scan(catalog_follow_t *self) {
 /* Number by number until one is missing. Returns SOUK_ERR_RETRY when there may be more than is
  * worth asking for singly. */
 static souk_err_t s_follow_by_number(catalog_follow_t *self) {
-    for (int i = 0; i < GAP_BY_NUMBER_MAX; i++) {
+    for (int i = 0; i < GAP_BY_NUMBER_MAX && !s_stopping(self); i++) {
         catalog_revision_t revision;
         souk_arena_reset(self->arena);
-        int64_t next = self->sent + 1;
+        int64_t next = self->sent + 1, started_us = souk_clock_mono_us();
         souk_err_t err = catalog_store_find(self->store, next, self->arena, &revision);
+        self->find_cost_us = souk_clock_mono_us() - started_us;
         if (err == SOUK_ERR_MALFORMED) {
             souk_log(SOUK_LOG_ERROR, "CA-CHANGE-UNREADABLE", SOUK_F_INT("revision", next));
             self->sent = next;
@@ -284,6 +290,11 @@ static souk_err_t s_follow_by_number(catalog_follow_t *self) {
         SOUK_TRY(s_offer(self, &revision.change, 1));
     }
     return SOUK_ERR_RETRY;
+}
+
+static bool s_scan_pays(const catalog_follow_t *self, int64_t gap) {
+    return gap > GAP_BY_NUMBER_MAX ||
+           (gap > GAP_BY_NUMBER_MIN && gap * self->find_cost_us > self->scan_cost_us);
 }
 
 static souk_err_t s_follow(catalog_follow_t *self) {
@@ -301,7 +312,7 @@ static souk_err_t s_follow(catalog_follow_t *self) {
     }
     int64_t target = known > head ? known : head;
     int64_t now_us = souk_clock_mono_us();
-    if (target > self->sent + GAP_BY_NUMBER_MAX && target != self->barren) {
+    if (s_scan_pays(self, target - self->sent) && target != self->barren) {
         return now_us >= self->scan_at_us ? s_follow_by_scan(self) : SOUK_OK;
     }
     bool look_past = now_us >= self->look_past_at_us;

@@ -149,7 +149,7 @@ def up(arguments):
                 chosen.var,
             )
         for database in plan.databases:
-            postgres.require_database(plan.database_url, database)
+            postgres.require_ferretdb_database(plan.database_url, database)
         wait_ready(plan, chosen.var)
         seed(chosen, key, say)
     report(chosen)

