@@ -26,7 +26,8 @@ static int s_serve(const souk_broker_config_t *config) {
     if (souk_admin_start(config->admin_address, (uint16_t)config->admin_port, &route, 1, &admin) !=
         SOUK_OK) {
         souk_log(SOUK_LOG_ERROR, "BR-ADMIN", SOUK_F_TEXT("address", config->admin_address),
-                 SOUK_F_INT("port", config->admin_port), SOUK_F_TEXT("reason", strerrordesc_np(errno)));
+                 SOUK_F_INT("port", config->admin_port),
+                 SOUK_F_TEXT("reason", strerrordesc_np(errno)));
         goto done;
     }
     souk_health_set(SOUK_HEALTH_READY, NULL);

@@ -15,8 +15,10 @@ typedef struct {
     const souk_type_t *request;
     const char *scope;      /* NULL: no authentication */
     const char *etag_field; /* top-level reply field; NULL: none */
-    const char *location;   /* template with top-level reply fields, "/v1/products/{id}"; NULL: none */
-    const char *next_field; /* reply field with the next page's cursor, dotted ("page.next"); NULL: none */
+    const char
+        *location; /* template with top-level reply fields, "/v1/products/{id}"; NULL: none */
+    const char
+        *next_field; /* reply field with the next page's cursor, dotted ("page.next"); NULL: none */
     uint32_t timeout_ms, request_bytes_max, reply_bytes_max, memory_bytes_max;
     uint16_t status;  /* of success */
     uint8_t class_;   /* souk_class_t */
