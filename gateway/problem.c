@@ -2,7 +2,10 @@
 
 #include "souk/json.h"
 
-#define PROBLEM_BYTES_MAX 65536
+#define FAULT_TEXT_BYTES_MAX 1024
+/* A worker's 16 items of three texts and its detail, each byte of them as \u00XX, and what else
+ * stands there. */
+#define PROBLEM_BYTES_MAX ((16 * 3 + 1) * FAULT_TEXT_BYTES_MAX * 6 + 16384)
 
 static const char s_content_type[] = "application/problem+json";
 
@@ -61,7 +64,7 @@ static void s_end(souk_exchange_t *exchange, souk_err_t err, const char *allow,
                   int64_t retry_after_s) {
     const souk_err_info_t *info = souk_err_info(err);
     souk_buf_append_byte(&exchange->own_body, '}');
-    souk_assert(!exchange->own_body.overflow); /* 16 items and a detail of bounded size */
+    souk_assert(!exchange->own_body.overflow);
     if (retry_after_s == 0 && info->retry) {
         retry_after_s = 1;
     }
@@ -107,7 +110,7 @@ void souk_problem_answer(souk_exchange_t *exchange, const souk_problem_t *proble
 
 /* A worker's texts are data: their number is capped by souk_fault_t, their length here. */
 static souk_str_t s_cut(souk_str_t text) {
-    return text.size <= 1024 ? text : (souk_str_t){.data = NULL, .size = 0};
+    return text.size <= FAULT_TEXT_BYTES_MAX ? text : (souk_str_t){.data = NULL, .size = 0};
 }
 
 void souk_problem_answer_fault(souk_exchange_t *exchange, const souk_fault_t *fault) {

@@ -11,7 +11,8 @@
 
 #define LOCATION_FIELDS_MAX 3
 #define FIELD_NAME_BYTES_MAX 64
-#define JSON_PER_MSGPACK 6 /* a control character of one byte is \u0000 in JSON */
+#define CURSOR_BYTES_MAX 1024 /* a worker's word may not burst the answer's head */
+#define JSON_PER_MSGPACK 6    /* a control character of one byte is \u0000 in JSON */
 
 typedef struct {
     souk_capture_t captures[1 + LOCATION_FIELDS_MAX]; /* the ETag's first */
@@ -163,7 +164,7 @@ static void s_answer_json(souk_exchange_t *exchange, const souk_outcome_t *outco
     if (route->location != NULL && s_location(route->location, wanted, texts)) {
         answer.location = souk_buf_str(texts);
     } else if (route->next_field != NULL && s_find(outcome->body, route->next_field, &cursor) &&
-               s_link(exchange, cursor, texts)) {
+               cursor.size <= CURSOR_BYTES_MAX && s_link(exchange, cursor, texts)) {
         answer.link = souk_buf_str(texts);
     }
     souk_exchange_answer(exchange, &answer);

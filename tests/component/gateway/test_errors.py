@@ -228,6 +228,36 @@ def test_error_bodies_that_cannot_be_read(gateway, broker):
     answer.problem()
 
 
+def test_texts_of_a_worker_are_bounded(gateway, broker):
+    nasty = "\x01" * 1024
+    items = [{"pointer": nasty, "reason": nasty, "in": nasty}] * 16
+    broker.answers["fixed"] = err("not_found", detail=nasty, errors=items)
+    broker.answers["products_list"] = rep(
+        {"data": [], "page": {"next": "c" * 500_000}, "revision": "r" * 500_000}
+    )
+    with gateway.client() as client:
+        answer = client.get("/v1/diag/fixed")
+        assert (answer.status, answer.problem()["detail"], len(answer.json()["errors"])) == (
+            404,
+            nasty,
+            16,
+        )
+        broker.answers["fixed"] = err(
+            "not_found",
+            detail="x" * 1025,
+            errors=[{"pointer": "/a", "reason": "x" * 1025, "in": "body"}],
+        )
+        assert "detail" not in client.get("/v1/diag/fixed").problem()
+        answer = client.get("/v1/products?" + "q=" + "%20a" * 40)
+        assert answer.status in (200, 502)
+        assert "link" not in answer.headers and "etag" not in answer.headers
+        broker.answers["products_list"] = rep(
+            {"data": [], "page": {"next": "/" * 1024}, "revision": "r"}
+        )
+        answer = client.get("/v1/products?" + "&" * 7000 + "limit=3")
+        assert answer.headers["link"].endswith('%2F>; rel="next"')
+
+
 def test_location_and_etag_cannot_break_the_head(start, broker, tmp_path):
     write_keys(tmp_path, {"admin": ["*"]})
     broker.answers["products_create"] = rep({"id": "a/b c\u00e9", "version": "x\r\nX-Evil: 1"})
