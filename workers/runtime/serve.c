@@ -67,17 +67,18 @@ void souk_worker_refuse(souk_worker_t *self, souk_ticket_t *ticket, souk_refused
 
 /* A client's errors are in its answer, and a dependency that is away is told once by its service
  * (degraded): what is left are faults of ours, which only the log can tell. */
-static void s_log_failure(const souk_worker_t *self, const souk_row_t *row, souk_ctx_t *ctx,
-                          souk_err_t err) {
+static bool s_is_fault(souk_err_t err) {
     const souk_err_info_t *info = souk_err_info(err);
-    if (info->status < STATUS_SERVER_ERROR || info->retry || err == SOUK_ERR_CANCELLED) {
-        return;
-    }
-    souk_log(SOUK_LOG_ERROR, "WK-CALL-FAILED",
-             SOUK_F_TEXT("service", self->served[row->service].service->name),
-             SOUK_F_TEXT("method", row->method->name),
+    return info->status >= STATUS_SERVER_ERROR && !info->retry && err != SOUK_ERR_CANCELLED;
+}
+
+static void s_log_call(const souk_row_t *row, souk_ctx_t *ctx, souk_err_t err) {
+    bool fault = s_is_fault(err);
+    souk_log(fault ? SOUK_LOG_ERROR : SOUK_LOG_DEBUG, fault ? "WK-CALL-FAILED" : "WK-CALL",
+             SOUK_F_STR("service", row->service_name), SOUK_F_STR("method", row->name),
              SOUK_F_TEXT("error", souk_err_info(err)->code),
              SOUK_F_STR("detail", souk_ctx_detail(ctx)),
+             SOUK_F_INT("exec_us", souk_ctx_exec_us(ctx)),
              SOUK_F_STR("request_id", souk_ctx_request_id(ctx)),
              SOUK_F_STR("traceparent", souk_ctx_traceparent(ctx)));
 }
@@ -114,7 +115,7 @@ static void s_answer(souk_worker_t *self, souk_ticket_t *ticket) {
     souk_err_t outcome = souk_ctx_outcome(ticket->ctx, &body);
     souk_metric_add(outcome == SOUK_OK ? row->ok : row->failed, 1);
     souk_metric_observe_us(row->seconds, souk_ctx_exec_us(ticket->ctx));
-    s_log_failure(self, row, ticket->ctx, outcome);
+    s_log_call(row, ticket->ctx, outcome);
     souk_link_t *link = s_session(self, ticket);
     if (link == NULL) {
         souk_metric_add(self->metrics.late, 1);

@@ -123,6 +123,14 @@ def test_a_reply_beyond_the_brokers_envelope_is_an_error(make_broker, worker):
     assert kind == ERR and fault["code"] == "bad_reply"
 
 
+def test_a_request_id_is_found_in_the_log(serving):
+    broker, worker = serving
+    broker.call("diag", "echo", {"text": "x"}, request_id="find-me")
+    broker.call("diag", "echo", {}, request_id="find-me-too")
+    found = {row["request_id"]: row["error"] for row in worker.events("WK-CALL")}
+    assert found == {"find-me": "ok", "find-me-too": "validation"}
+
+
 def test_many_requests_in_one_frame_are_all_answered(serving):
     broker, _ = serving
     requests = [broker.request("diag", "echo_inline", {"text": str(at)}) for at in range(200)]
