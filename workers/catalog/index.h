@@ -65,6 +65,14 @@ int catalog_index_category_height(const catalog_index_t *self, souk_str_t id);
 /* Active products in it and below. */
 int64_t catalog_index_category_products(const catalog_index_t *self, souk_str_t id);
 
+/* The SKUs that are bound to a product without being in its document: dropped ones, and those of
+ * deleted products. What catalog_index_each does not tell and an index made from it has to be told:
+ * remember binds a SKU that is free to a product that is known, else it does nothing. */
+void catalog_index_each_dropped_sku(const catalog_index_t *self,
+                                    void (*fn)(void *arg, souk_str_t sku, souk_str_t product_id),
+                                    void *arg);
+void catalog_index_remember_sku(catalog_index_t *self, souk_str_t sku, souk_str_t product_id);
+
 /* All entities, deleted ones too, in no order; change is borrowed for the call. */
 uint64_t catalog_index_entities(const catalog_index_t *self);
 void catalog_index_each(const catalog_index_t *self,

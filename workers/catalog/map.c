@@ -181,6 +181,19 @@ void catalog_map_find_any_case(const catalog_map_t *self, souk_str_t key,
     }
 }
 
+void catalog_map_each(const catalog_map_t *self,
+                      void (*fn)(void *arg, souk_str_t key, uint32_t value), void *arg) {
+    const catalog_map_table_t *tables[] = {&self->table, &self->old};
+    for (size_t t = 0; t < SOUK_COUNT_OF(tables); t++) {
+        for (size_t at = 0; tables[t]->entries != NULL && at <= tables[t]->mask; at++) {
+            const catalog_map_entry_t *entry = &tables[t]->entries[at];
+            if (entry->data != NULL && !s_is_mark(entry)) {
+                fn(arg, (souk_str_t){.data = entry->data, .size = entry->size}, entry->value);
+            }
+        }
+    }
+}
+
 size_t catalog_map_bytes(const catalog_map_t *self) {
     size_t slots = (self->table.entries != NULL ? self->table.mask + 1 : 0) +
                    (self->old.entries != NULL ? self->old.mask + 1 : 0);

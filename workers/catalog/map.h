@@ -46,6 +46,10 @@ uint32_t catalog_map_find(const catalog_map_t *self, souk_str_t key);
 void catalog_map_find_any_case(const catalog_map_t *self, souk_str_t key,
                                void (*fn)(void *arg, uint32_t value), void *arg);
 
+/* Calls fn for every pair, in no order. fn must not change the map. */
+void catalog_map_each(const catalog_map_t *self,
+                      void (*fn)(void *arg, souk_str_t key, uint32_t value), void *arg);
+
 size_t catalog_map_bytes(const catalog_map_t *self);
 
 #endif

@@ -129,6 +129,33 @@ static void s_bind_sku(catalog_index_t *self, souk_str_t sku, uint32_t ordinal, 
     }
 }
 
+typedef struct {
+    const catalog_index_t *index;
+    void (*fn)(void *arg, souk_str_t sku, souk_str_t product_id);
+    void *arg;
+} s_each_sku_t;
+
+static void s_each_sku(void *arg, souk_str_t sku, uint32_t value) {
+    const s_each_sku_t *self = arg;
+    if ((value & 1) == 0) {
+        self->fn(self->arg, sku, catalog_item_id(&self->index->items[value / 2]));
+    }
+}
+
+void catalog_index_each_dropped_sku(const catalog_index_t *self,
+                                    void (*fn)(void *arg, souk_str_t sku, souk_str_t product_id),
+                                    void *arg) {
+    s_each_sku_t each = {.index = self, .fn = fn, .arg = arg};
+    catalog_map_each(&self->by_sku, s_each_sku, &each);
+}
+
+void catalog_index_remember_sku(catalog_index_t *self, souk_str_t sku, souk_str_t product_id) {
+    uint32_t ordinal = catalog_map_find(&self->by_id, product_id);
+    if (ordinal != CATALOG_NONE && catalog_map_find(&self->by_sku, sku) == CATALOG_NONE) {
+        s_bind_sku(self, sku, ordinal, false);
+    }
+}
+
 souk_err_t catalog_product_remember(catalog_index_t *self, const catalog_change_t *change) {
     catalog_product_t product = {0};
     souk_issues_t issues;

@@ -175,3 +175,11 @@ void model_category_delete(catalog_index_t *index, const char *id, int64_t versi
                                      .deleted = true};
     cr_assert_eq(catalog_index_apply(index, &change), SOUK_OK);
 }
+
+souk_err_t model_list(const catalog_index_t *index, const catalog_query_t *query,
+                      catalog_sort_t sort, souk_str_t cursor, size_t limit, souk_arena_t *arena,
+                      catalog_list_t *ret) {
+    const catalog_list_request_t request = {
+        .query = *query, .sort = sort, .cursor = cursor, .limit = limit};
+    return catalog_list(index, &request, arena, ret);
+}

@@ -4,9 +4,9 @@
 
 #include "gen/catalog.h"
 #include "index.h"
+#include "list.h"
 #include "souk/arena.h"
 
-#define MODEL_PRODUCTS_MAX 400
 #define MODEL_VARIANTS_MAX 3
 
 typedef struct {
@@ -44,5 +44,10 @@ void model_put(catalog_index_t *index, model_product_t *product);
 void model_category(catalog_index_t *index, const char *id, const char *parent, int64_t version,
                     int64_t position);
 void model_category_delete(catalog_index_t *index, const char *id, int64_t version);
+
+/* catalog_list with its request spelled out. */
+souk_err_t model_list(const catalog_index_t *index, const catalog_query_t *query,
+                      catalog_sort_t sort, souk_str_t cursor, size_t limit, souk_arena_t *arena,
+                      catalog_list_t *ret);
 
 #endif

@@ -194,6 +194,32 @@ Test(index, each_gives_all_that_another_index_needs) {
     catalog_index_destroy(&index);
 }
 
+static void s_remember(void *arg, souk_str_t sku, souk_str_t product_id) {
+    catalog_index_remember_sku(arg, sku, product_id);
+}
+
+Test(index, dropped_skus_can_be_handed_to_another_index) {
+    catalog_index_t *index = catalog_index_new("EUR"), *copy = catalog_index_new("EUR");
+    model_product_t product = model_product(1), gone = model_product(2);
+    cr_assert_eq(model_apply(index, &product), SOUK_OK);
+    snprintf(product.variants[0].sku, sizeof product.variants[0].sku, "NEW-1");
+    model_put(index, &product);
+    cr_assert_eq(model_apply(index, &gone), SOUK_OK);
+    gone.deleted = true;
+    model_put(index, &gone);
+    catalog_index_each(index, s_copy_to, copy);
+    cr_assert_eq(catalog_index_sku_owner(copy, SOUK_STR("SKU-1")).size, 0);
+    catalog_index_each_dropped_sku(index, s_remember, copy);
+    cr_assert(s_is(catalog_index_sku_owner(copy, SOUK_STR("SKU-1")), product.id));
+    cr_assert(s_is(catalog_index_sku_owner(copy, SOUK_STR("SKU-2")), gone.id));
+    catalog_index_remember_sku(copy, SOUK_STR("NEW-1"), souk_str_of(gone.id));
+    cr_assert(s_is(catalog_index_sku_owner(copy, SOUK_STR("NEW-1")), product.id), "taken");
+    catalog_index_remember_sku(copy, SOUK_STR("SKU-3"), SOUK_STR("prod_unknown"));
+    cr_assert_eq(catalog_index_sku_owner(copy, SOUK_STR("SKU-3")).size, 0);
+    catalog_index_destroy(&copy);
+    catalog_index_destroy(&index);
+}
+
 Test(index, a_summary_tells_the_cheapest_variants_former_price_and_the_first_picture) {
     catalog_index_t *index = catalog_index_new("EUR");
     souk_arena_t *arena = souk_arena_new(1 << 20, 0);
@@ -206,13 +232,8 @@ Test(index, a_summary_tells_the_cheapest_variants_former_price_and_the_first_pic
     }
     cr_assert_eq(model_apply(index, &product), SOUK_OK);
     catalog_query_t query = {.statuses = CATALOG_STATUSES_ALL};
-    catalog_list_t list;
-    cr_assert_eq(catalog_list(index,
-                              &(catalog_list_request_t){.query = query,
-                                                        .sort = CATALOG_SORT_RELEVANCE,
-                                                        .cursor = SOUK_STR(""),
-                                                        .limit = 5},
-                              arena, &list),
+    catalog_list_t list = {0};
+    cr_assert_eq(model_list(index, &query, CATALOG_SORT_RELEVANCE, SOUK_STR(""), 5, arena, &list),
                  SOUK_OK);
     cr_assert(list.count == 1 && list.total == 1 && list.next.data == NULL &&
               s_is(list.revision, "1"));

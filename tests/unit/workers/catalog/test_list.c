@@ -14,6 +14,7 @@
 static const char *const s_categories[] = {"cat_home", "cat_kitchen", "cat_boards", "cat_garden",
                                            "cat_tools"};
 static const int s_parents[] = {-1, 0, 1, -1, 3};
+static const char *const s_parent_ids[] = {NULL, "cat_home", "cat_kitchen", NULL, "cat_garden"};
 static const char *const s_tags[] = {"gift", "wood", "sale", "new-in"};
 static const char *const s_materials[] = {"oak", "walnut", "steel"};
 static const char *const s_brands[] = {"Acme", "Nord & Co"};
@@ -80,8 +81,7 @@ static void s_begin(s_world_t *self, uint64_t seed) {
     *self = (s_world_t){
         .index = catalog_index_new("EUR"), .arena = souk_arena_new(8 << 20, 0), .random = seed};
     for (int i = 0; i < 5; i++) {
-        model_category(self->index, s_categories[i],
-                       s_parents[i] < 0 ? NULL : s_categories[s_parents[i]], 1, i);
+        model_category(self->index, s_categories[i], s_parent_ids[i], 1, i);
     }
     for (int i = 0; i < PRODUCTS; i++) {
         s_shuffle(self, i);
@@ -285,13 +285,9 @@ Test(list, pages_hold_what_brute_force_finds_in_its_order) {
             size_t count = s_expected(&world, &question.query, sort, expected);
             souk_str_t cursor = {0};
             do {
-                catalog_list_t list;
-                cr_assert_eq(catalog_list(world.index,
-                                          &(catalog_list_request_t){.query = question.query,
-                                                                    .sort = sort,
-                                                                    .cursor = cursor,
-                                                                    .limit = limit},
-                                          world.arena, &list),
+                catalog_list_t list = {0};
+                cr_assert_eq(model_list(world.index, &question.query, sort, cursor, limit,
+                                        world.arena, &list),
                              SOUK_OK);
                 cr_assert_eq(list.total, (int64_t)count, "seed %d round %d: %d for %zu", (int)seed,
                              round, (int)list.total, count);
@@ -326,13 +322,9 @@ Test(list, a_walk_meets_what_does_not_change_exactly_once) {
             int seen[PRODUCTS] = {0};
             souk_str_t cursor = {0};
             do {
-                catalog_list_t list;
-                cr_assert_eq(catalog_list(world.index,
-                                          &(catalog_list_request_t){.query = query,
-                                                                    .sort = (catalog_sort_t)sort,
-                                                                    .cursor = cursor,
-                                                                    .limit = 7},
-                                          world.arena, &list),
+                catalog_list_t list = {0};
+                cr_assert_eq(model_list(world.index, &query, (catalog_sort_t)sort, cursor, 7,
+                                        world.arena, &list),
                              SOUK_OK);
                 for (size_t i = 0; i < list.count; i++) {
                     seen[s_number(list.data[i])]++;
@@ -480,48 +472,24 @@ Test(list, cursors_of_other_lists_and_made_up_ones_are_refused) {
     static s_world_t world;
     s_begin(&world, 9);
     catalog_query_t query = {.statuses = 2u}, other = {.statuses = 2u, .q = SOUK_STR("board")};
-    catalog_list_t list, next;
-    cr_assert_eq(catalog_list(world.index,
-                              &(catalog_list_request_t){.query = query,
-                                                        .sort = CATALOG_SORT_PRICE,
-                                                        .cursor = SOUK_STR(""),
-                                                        .limit = 5},
-                              world.arena, &list),
-                 SOUK_OK);
-    souk_str_t cursor = list.next;
+    catalog_list_t list = {0}, next = {0};
     cr_assert_eq(
-        catalog_list(world.index,
-                     &(catalog_list_request_t){
-                         .query = query, .sort = CATALOG_SORT_PRICE, .cursor = cursor, .limit = 9},
-                     world.arena, &next),
+        model_list(world.index, &query, CATALOG_SORT_PRICE, SOUK_STR(""), 5, world.arena, &list),
         SOUK_OK);
-    cr_assert_eq(
-        catalog_list(world.index,
-                     &(catalog_list_request_t){
-                         .query = query, .sort = CATALOG_SORT_NAME, .cursor = cursor, .limit = 5},
-                     world.arena, &next),
-        SOUK_ERR_MALFORMED);
-    cr_assert_eq(
-        catalog_list(world.index,
-                     &(catalog_list_request_t){
-                         .query = other, .sort = CATALOG_SORT_PRICE, .cursor = cursor, .limit = 5},
-                     world.arena, &next),
-        SOUK_ERR_MALFORMED);
+    souk_str_t cursor = list.next;
+    cr_assert_eq(model_list(world.index, &query, CATALOG_SORT_PRICE, cursor, 9, world.arena, &next),
+                 SOUK_OK);
+    cr_assert_eq(model_list(world.index, &query, CATALOG_SORT_NAME, cursor, 5, world.arena, &next),
+                 SOUK_ERR_MALFORMED);
+    cr_assert_eq(model_list(world.index, &other, CATALOG_SORT_PRICE, cursor, 5, world.arena, &next),
+                 SOUK_ERR_MALFORMED);
     other = (catalog_query_t){.statuses = 3u};
-    cr_assert_eq(
-        catalog_list(world.index,
-                     &(catalog_list_request_t){
-                         .query = other, .sort = CATALOG_SORT_PRICE, .cursor = cursor, .limit = 5},
-                     world.arena, &next),
-        SOUK_ERR_MALFORMED);
+    cr_assert_eq(model_list(world.index, &other, CATALOG_SORT_PRICE, cursor, 5, world.arena, &next),
+                 SOUK_ERR_MALFORMED);
     const char *const made_up[] = {"a", "abc", "!!!!", "kQ", "lwEBAQHEAMQAxAA", "AAAA"};
     for (size_t i = 0; i < SOUK_COUNT_OF(made_up); i++) {
-        cr_assert_eq(catalog_list(world.index,
-                                  &(catalog_list_request_t){.query = query,
-                                                            .sort = CATALOG_SORT_PRICE,
-                                                            .cursor = souk_str_of(made_up[i]),
-                                                            .limit = 5},
-                                  world.arena, &next),
+        cr_assert_eq(model_list(world.index, &query, CATALOG_SORT_PRICE, souk_str_of(made_up[i]), 5,
+                                world.arena, &next),
                      SOUK_ERR_MALFORMED, "%s", made_up[i]);
     }
     for (size_t i = 0; i < cursor.size; i++) { /* each character counts */
@@ -529,12 +497,8 @@ Test(list, cursors_of_other_lists_and_made_up_ones_are_refused) {
         char *at = souk_arena_alloc(world.arena, cursor.size);
         memcpy(at, bent.data, bent.size);
         at[i] = at[i] == 'A' ? 'B' : 'A';
-        cr_assert_eq(catalog_list(world.index,
-                                  &(catalog_list_request_t){.query = query,
-                                                            .sort = CATALOG_SORT_PRICE,
-                                                            .cursor = (souk_str_t){at, cursor.size},
-                                                            .limit = 5},
-                                  world.arena, &next),
+        cr_assert_eq(model_list(world.index, &query, CATALOG_SORT_PRICE,
+                                (souk_str_t){at, cursor.size}, 5, world.arena, &next),
                      SOUK_ERR_MALFORMED, "character %zu", i);
     }
     s_end(&world);

@@ -208,14 +208,10 @@ Test(search, a_beginning_with_very_many_words_keeps_the_frequent_ones) {
     }
     s_add(&shop, "xyz599", "");
     const catalog_query_t query = {.q = SOUK_STR("xyz"), .statuses = 2u};
-    catalog_list_t list;
-    cr_assert_eq(catalog_list(shop.index,
-                              &(catalog_list_request_t){.query = query,
-                                                        .sort = CATALOG_SORT_RELEVANCE,
-                                                        .cursor = SOUK_STR(""),
-                                                        .limit = 10},
-                              shop.arena, &list),
-                 SOUK_OK);
+    catalog_list_t list = {0};
+    cr_assert_eq(
+        model_list(shop.index, &query, CATALOG_SORT_RELEVANCE, SOUK_STR(""), 10, shop.arena, &list),
+        SOUK_OK);
     cr_assert_eq(list.total, CATALOG_EXPANSIONS_MAX + 1);
     s_end(&shop);
 }
