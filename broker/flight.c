@@ -227,6 +227,8 @@ static const char *s_detail(souk_err_t err) {
     switch ((int)err) {
     case SOUK_ERR_MALFORMED:
         return "The request does not follow the message protocol.";
+    case SOUK_ERR_TOO_LARGE:
+        return "The request does not fit an envelope.";
     case SOUK_ERR_OVERLOADED:
         return "The queue of this service is full; the request was not run.";
     case SOUK_ERR_NO_WORKER:
@@ -376,6 +378,9 @@ void souk_flight_request(souk_core_t *core, souk_peer_state_t *client, const sou
         err = SOUK_ERR_MALFORMED; /* two requests with one name: the answers could not be told apart
                                    */
         core->unexpected++;
+    } else if (req->tail.size + S_HEAD_BYTES_MAX > core->options.envelope_bytes_max) {
+        err = SOUK_ERR_TOO_LARGE; /* with our own head it would not fit an envelope towards the
+                                     worker */
     } else {
         err = s_resolve(core, req, &method);
     }

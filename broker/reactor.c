@@ -169,7 +169,8 @@ static souk_err_t s_bind(souk_reactor_t *self, souk_side_t side,
         .endpoint = endpoint,
         .bind = true,
         .peers_max = (size_t)config->peers_max + 64, /* some that have no session and are told so */
-        .pending_bytes_max = (size_t)config->pending_bytes_max,
+        /* one envelope always fits, whatever waits already is within the bound */
+        .pending_bytes_max = (size_t)(config->pending_bytes_max + config->envelope_bytes_max),
         .frame_bytes_max = (size_t)config->envelope_bytes_max,
         .heartbeat_ms = (int)config->heartbeat_ms,
         .linger_ms = S_LINGER_MS,

@@ -20,7 +20,8 @@
 #define S_METHODS_MAX 128 /* of a service */
 #define S_SEATS_MAX 96    /* of a worker */
 #define S_SHARES 16
-#define S_CHUNK 1024 /* flights are allocated so many at a time */
+#define S_HEAD_BYTES_MAX 64 /* positions 0 to 5 of a REQ, with room to spare */
+#define S_CHUNK 1024        /* flights are allocated so many at a time */
 #define S_METHOD_WORDS (S_METHODS_MAX / 64)
 
 typedef struct souk_peer souk_peer_state_t;

@@ -255,3 +255,11 @@ def test_a_restarted_broker_has_a_new_epoch_and_believes_no_old_answer(start, co
     client.request(b"b")
     assert client.take() == [1, GOAWAY, 1]
     assert client.hello()[3] > epoch
+
+
+def test_the_largest_request_and_one_beyond(context, broker, client, worker):
+    client.request(b"a", body=b"x" * (1_114_112 - 60))
+    assert client.answer() == (b"a", "too_large")
+    client.request(b"b", body=b"x" * (1_114_112 - 200))
+    worker.reply(worker.work(), b"y" * (1_114_112 - 100))
+    assert len(client.take(REP)[5]) == 1_114_112 - 100

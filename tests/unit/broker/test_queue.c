@@ -78,6 +78,17 @@ Test(queue, all_bytes_held_are_bounded) {
               "what is in a worker's hands counts");
 }
 
+Test(queue, a_request_that_would_not_fit_towards_the_worker_is_too_large) {
+    rig.options.envelope_bytes_max = 1000;
+    start();
+    rig_worker(&rig, 2, 1);
+    rig_req(&rig, 1, (rig_req_t){.corr = "x", .body_bytes = 930});
+    cr_assert(rig_answer(&rig, 1, "x") == SOUK_ERR_TOO_LARGE);
+    rig_req(&rig, 1, (rig_req_t){.corr = "y", .body_bytes = 900});
+    rig_work_t work;
+    cr_assert(rig_work(&rig, 2, &work));
+}
+
 Test(queue, flights_are_bounded) {
     rig.options.flights_max = 5;
     start();
