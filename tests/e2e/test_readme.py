@@ -1,0 +1,83 @@
+"""The README's tour, as written, against a private stack with the seed catalogue."""
+
+import re
+import subprocess
+
+import pytest
+from support.api import soukctl
+from support.stack import ROOT, wait_for
+
+
+@pytest.fixture(scope="module")
+def tour(stack, tmp_path_factory):
+    """Runs the tour's commands in one shell, in a folder that looks like the repository after `make up`; returns what each block printed."""
+    seed = ROOT / "deploy" / "local" / "seed"
+    soukctl(stack, "import", "categories", str(seed / "categories.jsonl"))
+    wait_for(
+        lambda: (
+            soukctl(
+                stack, "import", "products", str(seed / "products.jsonl"), check=False
+            ).returncode
+            == 0
+        ),
+        60,
+        "the seed",
+    )
+    folder = tmp_path_factory.mktemp("tour")
+    (folder / "var" / "secrets").mkdir(parents=True)
+    (folder / "var" / "secrets" / "admin-key").write_text(stack.api_key + "\n")
+    (folder / "build" / "release").mkdir(parents=True)
+    (folder / "build" / "release" / "bin").symlink_to(stack.settings.bin)
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 6
+    script = "\n".join(f"{block}\necho; echo ==== {number}" for number, block in enumerate(blocks))
+    assert "SOUK=http://127.0.0.1:8080\n" in script
+    script = script.replace("SOUK=http://127.0.0.1:8080\n", f"SOUK={stack.url}\n")
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "SOUK_BROKER_FRONT": stack.front,
+        "SOUK_BROKER_ADMIN_URL": stack["broker"].admin_url,
+        "SOUK_GATEWAY_URL": stack.url,
+    }
+    done = subprocess.run(
+        ["bash", "-eu", "-c", script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return re.split(r"==== \d\n", done.stdout)
+
+
+def test_search_finds_by_beginning_and_with_a_typo(tour):
+    assert '"slug":"walnut-serving-board"' in tour[0]
+    assert "teapot" in tour[0]
+
+
+def test_filters_and_facets(tour):
+    assert '"data":[{' in tour[1] and '"facets":[{' in tour[1]
+
+
+def test_reading_and_304(tour):
+    assert "HTTP/1.1 200 OK" in tour[2] and "HTTP/1.1 304 Not Modified" in tour[2]
+
+
+def test_the_wrong_request_is_answered_as_the_readme_shows(tour):
+    shown = re.search(r"```json\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+
+    def without_ids(text):
+        return re.sub(r'"(request_id|trace_id)":"[0-9a-f]*"', "", text.strip())
+
+    assert without_ids(tour[3]) == without_ids(shown)
+
+
+def test_writing_with_a_key_and_a_version(tour):
+    assert '"name":"Better mug"' in tour[4] and '"code":"precondition_failed"' in tour[4]
+    assert '"why":"create"' in tour[4] and '"why":"update"' in tour[4]
+
+
+def test_the_operator_commands(tour):
+    assert "catalog" in tour[5] and '"text":"hello"' in tour[5]
+    assert "3 created, 0 updated, 0 unchanged, 0 failed" in tour[5]
