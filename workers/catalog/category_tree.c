@@ -2,12 +2,21 @@
 
 #include <stdlib.h>
 
-#include "souk/mp.h"
 #include "souk/schema.h"
 
 /* Steps of a walk; a real tree has at most CATALOG_DEPTH_MAX levels. */
 #define WALK_MAX 64
 #define ARENA_BYTES_MAX ((size_t)1024 * 1024)
+
+/* Present or null in the record is present or null in the reply. */
+#define S_COPY_BITS(category, record, field)                                                       \
+    do {                                                                                           \
+        if (souk_bits_nil(&(record)->bits, CATALOG_CATEGORY_RECORD_##field##_BIT)) {               \
+            souk_bits_set_nil(&(category)->bits, CATALOG_CATEGORY_##field##_BIT);                  \
+        } else if (souk_bits_has(&(record)->bits, CATALOG_CATEGORY_RECORD_##field##_BIT)) {        \
+            souk_bits_set(&(category)->bits, CATALOG_CATEGORY_##field##_BIT);                      \
+        }                                                                                          \
+    } while (0)
 
 void catalog_tree_init(catalog_tree_t *self, const roaring_bitmap_t *active) {
     *self = (catalog_tree_t){.active = active,
@@ -171,78 +180,31 @@ static void s_list_remove(const catalog_tree_t *self, catalog_nodes_t *list, uin
     memmove(&list->nodes[at], &list->nodes[at + 1], (list->count - at) * sizeof(list->nodes[0]));
 }
 
-/* ---- documents ---- */
-
-static bool s_is_derived(souk_str_t field) {
-    return souk_str_equal(field, SOUK_STR("depth")) ||
-           souk_str_equal(field, SOUK_STR("products_count"));
-}
-
-/* The stored map with both derived fields, zero. */
-static souk_err_t s_complete(souk_str_t stored, souk_buf_t *ret) {
-    souk_mp_cursor_t cursor;
-    uint32_t pairs = 0, kept = 0;
-    souk_mp_cursor_init(&cursor, stored.data, stored.size);
-    SOUK_TRY(souk_mp_read_map(&cursor, &pairs));
-    const souk_mp_cursor_t first = cursor;
-    for (int pass = 0; pass < 2; pass++) {
-        cursor = first;
-        for (uint32_t i = 0; i < pairs; i++) {
-            const uint8_t *start = cursor.at;
-            souk_str_t field;
-            SOUK_TRY(souk_mp_read_str(&cursor, &field));
-            SOUK_TRY(souk_mp_skip(&cursor));
-            if (s_is_derived(field)) {
-                continue;
-            }
-            if (pass == 0) {
-                kept++;
-            } else {
-                souk_buf_append(ret, start, (size_t)(cursor.at - start));
-            }
-        }
-        if (pass == 0) {
-            souk_mp_write_map(ret, kept + 2);
-        }
-    }
-    souk_mp_write_str(ret, SOUK_STR("depth"));
-    souk_mp_write_int(ret, 0);
-    souk_mp_write_str(ret, SOUK_STR("products_count"));
-    souk_mp_write_int(ret, 0);
-    return ret->overflow || !souk_mp_at_end(&cursor) ? SOUK_ERR_MALFORMED : SOUK_OK;
-}
-
-souk_err_t catalog_category_decode(souk_str_t stored, souk_arena_t *arena, catalog_category_t *ret,
-                                   souk_str_t *ret_document) {
-    SOUK_CLEANUP(souk_buf_done) souk_buf_t buf;
-    souk_issues_t issues;
-    souk_issues_init(&issues);
-    souk_buf_init(&buf, ARENA_BYTES_MAX / 4);
-    SOUK_TRY(s_complete(stored, &buf));
-    souk_str_t document = souk_arena_copy(arena, souk_buf_str(&buf));
-    if (document.data == NULL) {
-        return SOUK_ERR_MALFORMED;
-    }
-    catalog_category_t category = {0};
-    SOUK_TRY(souk_schema_from_mp(&catalog_category_type, document, arena, &category, &issues));
-    *ret = category;
-    *ret_document = document;
-    return SOUK_OK;
-}
-
 /* ---- encoded replies ---- */
 
 static void s_encode(catalog_tree_t *self, uint32_t at) {
     catalog_node_t *node = &self->nodes[at];
-    catalog_category_t category = {0};
+    catalog_category_record_t record = {0};
     souk_issues_t issues;
     souk_issues_init(&issues);
     souk_arena_reset(self->arena);
     souk_buf_clear(&self->buf);
-    souk_err_t err = souk_schema_from_mp(
-        &catalog_category_type, (souk_str_t){.data = node->document, .size = node->document_size},
-        self->arena, &category, &issues);
+    souk_err_t err =
+        souk_schema_from_mp(&catalog_category_record_type,
+                            (souk_str_t){.data = node->document, .size = node->document_size},
+                            self->arena, &record, &issues);
     souk_assert(err == SOUK_OK); /* it was decoded when it came */
+    catalog_category_t category = {.description = record.description,
+                                   .parent_id = record.parent_id};
+    S_COPY_BITS(&category, &record, DESCRIPTION);
+    S_COPY_BITS(&category, &record, PARENT_ID);
+    catalog_category_set_id(&category, record.id);
+    catalog_category_set_version(&category, record.version);
+    catalog_category_set_slug(&category, record.slug);
+    catalog_category_set_name(&category, record.name);
+    catalog_category_set_position(&category, record.position);
+    catalog_category_set_created_at(&category, record.created_at);
+    catalog_category_set_updated_at(&category, record.updated_at);
     catalog_category_set_depth(&category, node->depth);
     catalog_category_set_products_count(&category, node->products_count);
     souk_schema_to_mp(&catalog_category_type, &category, &self->buf);
@@ -385,9 +347,10 @@ static void s_move_children(catalog_tree_t *self, uint32_t at, bool was_there) {
     }
 }
 
-void catalog_tree_set(catalog_tree_t *self, uint32_t at, const catalog_category_t *category,
+void catalog_tree_set(catalog_tree_t *self, uint32_t at, const catalog_category_record_t *category,
                       souk_str_t document) {
-    bool has_parent = !souk_bits_nil(&category->bits, CATALOG_CATEGORY_PARENT_ID_BIT);
+    bool has_parent = souk_bits_has(&category->bits, CATALOG_CATEGORY_RECORD_PARENT_ID_BIT) &&
+                      !souk_bits_nil(&category->bits, CATALOG_CATEGORY_RECORD_PARENT_ID_BIT);
     uint32_t parent = has_parent ? catalog_tree_require(self, category->parent_id) : CATALOG_NONE;
     bool was_there = catalog_tree_is_there(self, at);
     if (was_there) {

@@ -15,7 +15,9 @@
 #include "souk/arena.h"
 #include "souk/base.h"
 #include "souk/buf.h"
-#include "souk/err.h"
+
+/* A larger document is not a category. */
+#define CATALOG_CATEGORY_BYTES_MAX ((size_t)256 * 1024)
 
 typedef struct {
     uint32_t *nodes;
@@ -61,15 +63,9 @@ bool catalog_tree_is_there(const catalog_tree_t *self, uint32_t node);
 souk_str_t catalog_tree_id(const catalog_tree_t *self, uint32_t node);
 souk_str_t catalog_tree_encoded(const catalog_tree_t *self, uint32_t node);
 
-/* A stored document -> the category, and (in the arena) the whole document that it borrows from:
- * depth and products_count, which are not stored, are zero in both. */
-SOUK_MUST_CHECK souk_err_t catalog_category_decode(souk_str_t stored, souk_arena_t *arena,
-                                                   catalog_category_t *ret,
-                                                   souk_str_t *ret_document);
-
 /* The category as decoded from document (copied). The caller has compared versions. */
-void catalog_tree_set(catalog_tree_t *self, uint32_t node, const catalog_category_t *category,
-                      souk_str_t document);
+void catalog_tree_set(catalog_tree_t *self, uint32_t node,
+                      const catalog_category_record_t *category, souk_str_t document);
 void catalog_tree_remove(catalog_tree_t *self, uint32_t node);
 
 /* The product enters or leaves these categories (by id) and all above them; self->active holds its

@@ -27,12 +27,14 @@ void catalog_index_destroy(catalog_index_t **self_p) {
 /* ---- changes ---- */
 
 static souk_err_t s_apply_category(catalog_index_t *self, const catalog_change_t *change) {
-    catalog_category_t category = {0};
-    souk_str_t document = {0};
+    catalog_category_record_t category = {0};
     if (!change->deleted) {
+        souk_issues_t issues;
+        souk_issues_init(&issues);
         souk_arena_reset(self->arena);
-        if (catalog_category_decode(change->document, self->arena, &category, &document) !=
-                SOUK_OK ||
+        if (change->document.size > CATALOG_CATEGORY_BYTES_MAX ||
+            souk_schema_from_mp(&catalog_category_record_type, change->document, self->arena,
+                                &category, &issues) != SOUK_OK ||
             !souk_str_equal(category.id, change->entity_id) ||
             souk_str_equal(category.parent_id, change->entity_id)) {
             return SOUK_ERR_MALFORMED;
@@ -43,7 +45,7 @@ static souk_err_t s_apply_category(catalog_index_t *self, const catalog_change_t
     if (change->deleted) {
         catalog_tree_remove(&self->tree, at);
     } else {
-        catalog_tree_set(&self->tree, at, &category, document);
+        catalog_tree_set(&self->tree, at, &category, change->document);
     }
     self->tree.nodes[at].version = change->version;
     self->tree.nodes[at].revision = change->revision;

@@ -35,6 +35,14 @@ static void s_add(void *arg, const catalog_change_t *change) {
     souk_mp_write_bin(buf, change->document);
 }
 
+/* Behind the entities, to the end: pairs of a dropped SKU and the product that it stays bound to.
+ */
+static void s_add_sku(void *arg, souk_str_t sku, souk_str_t product_id) {
+    souk_buf_t *buf = arg;
+    souk_mp_write_str(buf, sku);
+    souk_mp_write_str(buf, product_id);
+}
+
 catalog_snapshot_t *catalog_snapshot_collect(const catalog_index_t *index, const char *identity) {
     catalog_snapshot_t *self = calloc(1, sizeof *self);
     souk_assert(self != NULL);
@@ -45,6 +53,7 @@ catalog_snapshot_t *catalog_snapshot_collect(const catalog_index_t *index, const
     souk_mp_write_int(&self->buf, catalog_index_revision(index));
     souk_mp_write_uint(&self->buf, catalog_index_entities(index));
     catalog_index_each(index, s_add, &self->buf);
+    catalog_index_each_dropped_sku(index, s_add_sku, &self->buf);
     return self;
 }
 
@@ -185,6 +194,12 @@ static souk_err_t s_build(const mapped_t *mapped, const char *currency, catalog_
         catalog_change_t change = {0};
         SOUK_TRY(s_entity(&cursor, &change));
         SOUK_TRY(catalog_index_apply(index, &change));
+    }
+    while (!souk_mp_at_end(&cursor)) {
+        souk_str_t sku, product_id;
+        SOUK_TRY(souk_mp_read_str(&cursor, &sku));
+        SOUK_TRY(souk_mp_read_str(&cursor, &product_id));
+        catalog_index_remember_sku(index, sku, product_id);
     }
     catalog_index_skip(index, header.revision);
     memcpy(ret_identity, header.identity.data, CATALOG_IDENTITY_CHARS);

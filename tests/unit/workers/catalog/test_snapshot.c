@@ -6,6 +6,7 @@
 
 #include "catalog/snapshot.h"
 #include "gen/catalog.h"
+#include "model.h"
 #include "souk/schema.h"
 
 #define IDENTITY "0123456789abcdef0123456789abcdef"
@@ -96,6 +97,23 @@ Test(snapshot, what_was_written_is_read) {
     cr_assert_eq(
         catalog_index_version(index, CATALOG_CATEGORY, SOUK_STR("cat_00000000000000000000000002")),
         8);
+    catalog_index_destroy(&index);
+}
+
+Test(snapshot, a_dropped_sku_stays_bound) {
+    catalog_index_t *index = catalog_index_new("EUR"), *loaded = NULL;
+    model_product_t product = model_product(1);
+    cr_assert_eq(model_apply(index, &product), SOUK_OK);
+    snprintf(product.variants[0].sku, sizeof product.variants[0].sku, "NEW-1");
+    model_put(index, &product);
+    catalog_snapshot_t *snapshot = catalog_snapshot_collect(index, IDENTITY);
+    cr_assert_eq(catalog_snapshot_write(snapshot, s_directory, "one"), SOUK_OK);
+    cr_assert_eq(s_load(&loaded), SOUK_OK);
+    souk_str_t id = souk_str_of(product.id);
+    cr_assert(souk_str_equal(catalog_index_sku_owner(loaded, SOUK_STR("SKU-1")), id));
+    cr_assert(souk_str_equal(catalog_index_sku_owner(loaded, SOUK_STR("NEW-1")), id));
+    catalog_snapshot_destroy(&snapshot);
+    catalog_index_destroy(&loaded);
     catalog_index_destroy(&index);
 }
 
