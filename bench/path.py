@@ -127,6 +127,8 @@ def fill(stack):
     with open(products, "wb") as file:
         generate = [soukctl, "generate", "products", "--count", str(PRODUCTS), "--seed", "1"]
         subprocess.run(generate, check=True, stdout=file)
+    seed = ROOT / "deploy" / "local" / "seed" / "categories.jsonl"  # the generated products name these
+    stack.soukctl("import", "categories", str(seed))
     stack.soukctl("import", "products", str(products))
     count = lambda: len(json.loads(get(f"{stack.url}/v1/products?limit=1"))["data"])  # noqa: E731
     wait_for(count, 30, "the catalogue is served")
