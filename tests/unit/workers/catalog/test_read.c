@@ -261,8 +261,8 @@ Test(read, facets_list_the_hundred_that_most_products_have) {
 
 Test(read, facet_values_are_the_two_hundred_most_frequent_then_by_value) {
     char value[16];
-    for (int i = 0; i < 600; i++) { /* v000 .. v299; from v250 on twice */
-        int number = i < 300 ? i : i - 300;
+    for (int i = 0; i < 600; i++) {               /* v000 .. v299; from v250 on twice */
+        int number = i < 300 ? 299 - i : i - 300; /* the first by value come last */
         model_product_t product = model_product(1000 + i);
         snprintf(value, sizeof value, "v%03d", number);
         product.brand = value;

@@ -216,6 +216,34 @@ Test(search, a_beginning_with_very_many_words_keeps_the_frequent_ones) {
     s_end(&shop);
 }
 
+/* One list, a product a page; between the pages the words' rarity turns round. */
+Test(search, relevance_goes_on_as_it_began_while_the_catalogue_changes) {
+    s_shop_t shop;
+    s_begin(&shop);
+    s_add(&shop, "Oak stand", "for a lamp");
+    s_add(&shop, "Lamp", "made of oak");
+    for (int i = 0; i < 40; i++) {
+        s_add(&shop, "Lamp", "");
+    }
+    const catalog_query_t query = {.q = SOUK_STR("oak lamp"), .statuses = 2u};
+    catalog_list_t first = {0}, second = {0};
+    S_EXPECT(&shop, "oak lamp", "0 1");
+    cr_assert_eq(
+        model_list(shop.index, &query, CATALOG_SORT_RELEVANCE, SOUK_STR(""), 1, shop.arena, &first),
+        SOUK_OK);
+    for (int i = 0; i < 4000; i++) {
+        s_add(&shop, "Oak", "");
+    }
+    S_EXPECT(&shop, "oak lamp", "1 0");
+    cr_assert_eq(
+        model_list(shop.index, &query, CATALOG_SORT_RELEVANCE, first.next, 1, shop.arena, &second),
+        SOUK_OK);
+    cr_assert_eq(second.count, 1);
+    cr_assert(souk_str_equal(second.data[0], catalog_item_summary(&shop.index->items[1])));
+    cr_assert_null(second.next.data);
+    s_end(&shop);
+}
+
 Test(search, long_and_odd_queries_are_bounded) {
     s_shop_t shop;
     s_begin(&shop);
