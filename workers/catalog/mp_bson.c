@@ -7,7 +7,7 @@
 
 static souk_err_t s_pairs_to_bson(souk_mp_cursor_t *cursor, uint32_t pairs, bson_t *ret, int depth);
 
-static souk_err_t s_key_to_bson(souk_str_t key, char ret_key[KEY_BYTES_MAX], int *ret_size) {
+static souk_err_t s_key_to_bson(souk_str_t key, char ret_key[KEY_BYTES_MAX]) {
     static const char hex[] = "0123456789ABCDEF";
     size_t size = 0;
     if (key.size == 0) {
@@ -27,33 +27,33 @@ static souk_err_t s_key_to_bson(souk_str_t key, char ret_key[KEY_BYTES_MAX], int
         }
     }
     ret_key[size] = '\0';
-    *ret_size = (int)size;
     return SOUK_OK;
 }
 
+/* key ends in NUL and holds no other. */
 static souk_err_t s_value_to_bson(souk_mp_cursor_t *cursor, bson_t *ret, const char *key,
-                                  int key_size, int depth);
+                                  int depth);
 
 static souk_err_t s_array_to_bson(souk_mp_cursor_t *cursor, uint32_t count, bson_t *ret,
                                   int depth) {
     for (uint32_t i = 0; i < count; i++) {
         char number[16];
         const char *key = NULL;
-        size_t key_size = bson_uint32_to_string(i, &key, number, sizeof number);
-        SOUK_TRY(s_value_to_bson(cursor, ret, key, (int)key_size, depth));
+        (void)bson_uint32_to_string(i, &key, number, sizeof number);
+        SOUK_TRY(s_value_to_bson(cursor, ret, key, depth));
     }
     return SOUK_OK;
 }
 
 static souk_err_t s_container_to_bson(souk_mp_cursor_t *cursor, const souk_mp_token_t *token,
-                                      bson_t *ret, const char *key, int key_size, int depth) {
+                                      bson_t *ret, const char *key, int depth) {
     if (depth >= SOUK_MP_DEPTH_MAX) {
         return SOUK_ERR_MALFORMED;
     }
     bool is_map = token->kind == SOUK_MP_MAP;
     bson_t child;
-    bool begun = is_map ? bson_append_document_begin(ret, key, key_size, &child)
-                        : bson_append_array_begin(ret, key, key_size, &child);
+    bool begun = is_map ? bson_append_document_begin(ret, key, -1, &child)
+                        : bson_append_array_begin(ret, key, -1, &child);
     if (!begun) {
         return SOUK_ERR_TOO_LARGE;
     }
@@ -65,34 +65,34 @@ static souk_err_t s_container_to_bson(souk_mp_cursor_t *cursor, const souk_mp_to
 }
 
 static souk_err_t s_value_to_bson(souk_mp_cursor_t *cursor, bson_t *ret, const char *key,
-                                  int key_size, int depth) {
+                                  int depth) {
     souk_mp_token_t token;
     SOUK_TRY(souk_mp_read(cursor, &token));
     int64_t unix_us = 0;
     bool done = false;
     switch (token.kind) {
     case SOUK_MP_NIL:
-        done = bson_append_null(ret, key, key_size);
+        done = bson_append_null(ret, key, -1);
         break;
     case SOUK_MP_BOOL:
-        done = bson_append_bool(ret, key, key_size, token.as.boolean);
+        done = bson_append_bool(ret, key, -1, token.as.boolean);
         break;
     case SOUK_MP_INT:
-        done = bson_append_int64(ret, key, key_size, token.as.integer);
+        done = bson_append_int64(ret, key, -1, token.as.integer);
         break;
     case SOUK_MP_FLOAT:
-        done = bson_append_double(ret, key, key_size, token.as.number);
+        done = bson_append_double(ret, key, -1, token.as.number);
         break;
     case SOUK_MP_STR:
-        done = bson_append_utf8(ret, key, key_size, token.as.bytes.data, (int)token.as.bytes.size);
+        done = bson_append_utf8(ret, key, -1, token.as.bytes.data, (int)token.as.bytes.size);
         break;
     case SOUK_MP_EXT:
         SOUK_TRY(souk_mp_time_of(&token, &unix_us));
-        done = bson_append_date_time(ret, key, key_size, unix_us / US_PER_MS);
+        done = bson_append_date_time(ret, key, -1, unix_us / US_PER_MS);
         break;
     case SOUK_MP_ARRAY:
     case SOUK_MP_MAP:
-        return s_container_to_bson(cursor, &token, ret, key, key_size, depth);
+        return s_container_to_bson(cursor, &token, ret, key, depth);
     case SOUK_MP_UINT:
     case SOUK_MP_BIN:
     default:
@@ -106,10 +106,9 @@ static souk_err_t s_pairs_to_bson(souk_mp_cursor_t *cursor, uint32_t pairs, bson
     for (uint32_t i = 0; i < pairs; i++) {
         souk_str_t name;
         char key[KEY_BYTES_MAX];
-        int key_size = 0;
         SOUK_TRY(souk_mp_read_str(cursor, &name));
-        SOUK_TRY(s_key_to_bson(name, key, &key_size));
-        SOUK_TRY(s_value_to_bson(cursor, ret, key, key_size, depth));
+        SOUK_TRY(s_key_to_bson(name, key));
+        SOUK_TRY(s_value_to_bson(cursor, ret, key, depth));
     }
     return SOUK_OK;
 }

@@ -38,7 +38,7 @@ static bool s_is_nil(souk_str_t value) {
 /* RFC 7396 on the top level: what the patch names replaces, nil removes, the rest stays. */
 static souk_err_t s_merge(souk_str_t base, souk_str_t patch, souk_buf_t *ret) {
     const souk_type_t *type = &catalog_product_input_type;
-    souk_str_t values[SOUK_FIELDS_MAX];
+    souk_str_t values[SOUK_FIELDS_MAX] = {{0}};
     uint32_t pairs = 0;
     for (size_t i = 0; i < type->fields_count; i++) {
         souk_str_t name = {.data = type->fields[i].name, .size = type->fields[i].name_size};

@@ -232,6 +232,7 @@ static int64_t s_newest(const char *directory, int64_t under, char ret_path[PATH
     if (dir == NULL) {
         return 0;
     }
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         char path[PATH_BYTES];
         size_t size = strlen(entry->d_name);
