@@ -232,12 +232,14 @@ class Client(Peer):
 
 
 class Worker(Peer):
-    def __init__(self, context, endpoint, name="worker", window=1, methods=("echo",), **more):
+    def __init__(
+        self, context, endpoint, name="worker", window=1, methods=("echo",), service="shop", **more
+    ):
         super().__init__(context, endpoint, 2, name, **more)
         self.hello()
         self.send(
-            [1, READY, [["shop", [[method, SLOT] for method in methods]]]],
-            [1, CREDIT, [["shop", SLOT, window]]],
+            [1, READY, [[service, [[method, SLOT] for method in methods]]]],
+            [1, CREDIT, [[service, SLOT, window]]],
         )
         self.barrier()
 

@@ -48,9 +48,10 @@ GARBAGE = [
 
 
 def alive(context, broker):
-    """A whole request, by new peers."""
-    client, worker = Client(context, broker.front, "probe"), Worker(context, broker.back, "probe")
-    client.request(b"probe")
+    """A whole request, by new peers, for a service of their own: vandals may serve and call the others."""
+    client = Client(context, broker.front, "probe")
+    worker = Worker(context, broker.back, "probe", service="probe")
+    client.request(b"probe", service="probe")
     worker.reply(worker.work())
     assert client.answer() == (b"probe", "ok")
     client.close()
