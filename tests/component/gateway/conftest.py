@@ -15,12 +15,17 @@ from support.ports import Ports
 
 from broker import Broker
 
-BIN = Path(
-    os.environ.get("SOUK_BIN", Path(__file__).resolve().parents[3] / "build" / "dev" / "bin")
-)
+ROOT = Path(__file__).resolve().parents[3]
+BUILD = Path(os.environ.get("SOUK_BUILD_DIR", ROOT / "build" / "dev"))
+BIN = BUILD / "bin"
 PORTS = Ports()
 SECRET = "0123456789abcdef0123456789abcdef"
 PRODUCT_ID = "prod_01JD3YV4M8Q6T0R7ZK5N2X9W1B"
+
+
+def plain_environment():
+    """Without the settings of whoever runs the tests."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("SOUK_")}
 
 
 def write_keys(folder, scopes):
@@ -42,7 +47,7 @@ class Gateway:
             [BIN / "souk-gateway", *arguments],
             stderr=subprocess.PIPE,
             text=True,
-            env={"PATH": os.environ["PATH"]},
+            env=plain_environment(),
         )
         self.events = []
         self.changed = threading.Condition()

@@ -3,8 +3,7 @@
 import random
 import select
 import socket
-
-from test_connections import wait_for_metric
+import time
 
 from broker import err, rep
 
@@ -12,12 +11,13 @@ from broker import err, rep
 class Clown:
     """A connection that sends pieces of sound and broken requests, reads now and then, and vanishes."""
 
-    def __init__(self, gateway, randomness):
+    def __init__(self, gateway, randomness, echoed):
         self.randomness = randomness
         self.client = gateway.client(receive_buffer=randomness.choice([2048, None]))
         self.client.socket.setblocking(False)
         self.expected = []  # of each sound request that was sent whole: the text of its echo
         self.pending = b""
+        self.echoed = echoed  # all texts that came back to anyone
 
     def more(self, number):
         """The bytes of another request."""
@@ -86,6 +86,7 @@ class Clown:
             body, client.buffer = rest[:size], rest[size:]
             if status == 200:
                 text = self.expected.pop(0)
+                self.echoed.append(text)
                 assert text is not None and b'"text":"' + text.encode() + b'"' in body
             elif b"Connection: close" in head:
                 client.close()
@@ -109,10 +110,11 @@ def test_disorder(start, broker):
     randomness = random.Random(4)
     gateway = start(threads=2, pipeline_max=4, rate_per_address=0, access_log_sample=0)
     held = []
+    dice = random.Random(5)  # of the broker's thread
 
     def answer(req):
         reply = rep({"text": req.body["text"], "worker": "w"})
-        chance = randomness.random()
+        chance = dice.random()
         if chance < 0.3 or len(held) > 20:
             return reply(req) if chance < 0.25 else err("unavailable")(req)
         held.append((req, reply))
@@ -125,25 +127,24 @@ def test_disorder(start, broker):
             broker.answer(req, reply)
 
     broker.answers["echo"] = answer
-    clowns = []
-    for number in range(4000):
+    clowns, echoed, number = [], [], 0
+    end = time.monotonic() + 60
+    while (number < 4000 or len(echoed) < 100) and time.monotonic() < end:
+        number += 1
         if len(clowns) < 30:
-            clowns.append(Clown(gateway, randomness))
+            clowns.append(Clown(gateway, randomness, echoed))
         clown = randomness.choice(clowns)
         if not clown.step(number):
             clowns.remove(clown)
         if number % 25 == 0:
             release()
+    assert len(echoed) >= 100
     for clown in clowns:
         clown.client.close()
-    wait_for_metric(gateway, "souk_gateway_connections", 0)
+    while gateway.metric("souk_gateway_connections") > 0:
+        release()  # the kernel may hold more of a vanished client's requests than the gateway reads at once
+        assert time.monotonic() < end + 60
     assert gateway.metric("souk_gateway_calls_outstanding") == 0
-    assert (
-        gateway.metric(
-            'souk_gateway_requests_total{method="POST",route="/v1/diag/echo",status="2xx"}'
-        )
-        > 100
-    )
     release()
     broker.answers["echo"] = rep({"text": "x", "worker": "w"})
     with gateway.client() as client:

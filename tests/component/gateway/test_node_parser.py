@@ -4,7 +4,6 @@ The other way round does not hold: ours refuses more. A request that we accept a
 smuggling through a proxy that thinks as Node does.
 """
 
-import os
 import random
 import shutil
 import struct
@@ -12,10 +11,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from conftest import BUILD, ROOT
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
-DUMP = os.environ.get("SOUK_HTTP1_DUMP", str(ROOT / "build/dev/tests/http1_dump"))
+DUMP = BUILD / "tests" / "http1_dump"
 CORPUS = ROOT / "tests/fuzz/corpus/http1"
 NODE = shutil.which("node")
 BITS = [
@@ -75,7 +74,7 @@ def test_node_frames_what_we_accept_in_the_same_way():
         stream for stream, _ in KNOWN
     ]
     streams = seeds + [mutated(randomness, seeds) for _ in range(6000)]
-    ours = dump([DUMP], streams)
+    ours = dump([str(DUMP)], streams)
     theirs = dump([NODE, str(HERE / "node_dump.js")], streams)
     assert len(ours) == len(theirs) == len(streams)
     accepted = 0
