@@ -69,37 +69,41 @@ static souk_err_t s_clash(const import_t *self, size_t at, const char **ret_deta
     return SOUK_OK;
 }
 
+typedef struct {
+    int64_t first_revision, at_us;
+} s_when_t;
+
 /* The document as it would be if nothing had changed but the product itself: equal bytes mean that
  * nothing has to be written. */
-static souk_err_t s_unchanged(import_t *self, const catalog_index_t *index,
-                              const catalog_product_input_t *item, const catalog_entity_t *entity,
-                              bool *ret_unchanged, catalog_objection_t *objection) {
+static souk_err_t s_unchanged(const catalog_draft_t *draft, const catalog_product_input_t *item,
+                              const catalog_entity_t *entity, bool *ret_unchanged) {
     souk_str_t same;
-    const catalog_stamp_t stamp = {.revision = entity->revision,
+    const catalog_stamp_t stamp = {.id = entity->id,
+                                   .revision = entity->revision,
                                    .version = entity->version,
                                    .created_at_us = entity->created_at_us,
                                    .updated_at_us = entity->updated_at_us};
-    SOUK_TRY(catalog_product_document(index, item, entity->id, entity->document, &stamp,
-                                      catalog_service_currency(self->service), self->work, &same,
-                                      objection));
+    SOUK_TRY(catalog_product_document(draft, item, entity->document, &stamp, &same));
     *ret_unchanged = souk_str_equal(same, entity->document);
     return SOUK_OK;
 }
 
-static souk_err_t s_plan_one(import_t *self, const catalog_index_t *index, size_t at,
-                             int64_t revision, int64_t at_us, catalog_plan_t *plan,
-                             catalog_objection_t *objection) {
+/* Plans the item number at as the next revision of the plan, which begins at first_revision. */
+static souk_err_t s_plan_one(import_t *self, const catalog_draft_t *draft, size_t at,
+                             const s_when_t *when, catalog_plan_t *plan) {
+    int64_t revision = when->first_revision + (int64_t)plan->count;
     const catalog_product_input_t *item = &self->items[at];
     catalog_import_result_t *result = &self->results[at];
     souk_arena_t *arena = souk_ctx_arena(self->ctx);
     catalog_entity_t entity = {0};
-    souk_str_t owner = catalog_index_slug_owner(index, CATALOG_PRODUCT, item->slug);
-    bool known = owner.size > 0 && catalog_index_entity(index, CATALOG_PRODUCT, owner, &entity);
+    souk_str_t owner = catalog_index_slug_owner(draft->index, CATALOG_PRODUCT, item->slug);
+    bool known =
+        owner.size > 0 && catalog_index_entity(draft->index, CATALOG_PRODUCT, owner, &entity);
     bool unchanged = false;
     bool written = souk_bits_has(&result->bits, CATALOG_IMPORT_RESULT_ID_BIT) && known &&
                    souk_str_equal(result->id, entity.id);
     if (known) {
-        SOUK_TRY(s_unchanged(self, index, item, &entity, &unchanged, objection));
+        SOUK_TRY(s_unchanged(draft, item, &entity, &unchanged));
         if (unchanged) {
             /* Written by an earlier try of this call, which lost a number further on: its outcome
              * stands. */
@@ -117,13 +121,12 @@ static souk_err_t s_plan_one(import_t *self, const catalog_index_t *index, size_
         return SOUK_OK;
     }
     souk_str_t document;
-    const catalog_stamp_t stamp = {.revision = revision,
+    const catalog_stamp_t stamp = {.id = id,
+                                   .revision = revision,
                                    .version = entity.version + 1,
-                                   .created_at_us = known ? entity.created_at_us : at_us,
-                                   .updated_at_us = at_us};
-    SOUK_TRY(catalog_product_document(index, item, id, entity.document, &stamp,
-                                      catalog_service_currency(self->service), self->work,
-                                      &document, objection));
+                                   .created_at_us = known ? entity.created_at_us : when->at_us,
+                                   .updated_at_us = when->at_us};
+    SOUK_TRY(catalog_product_document(draft, item, entity.document, &stamp, &document));
     document = souk_arena_copy(arena, document);
     if (document.data == NULL) {
         return SOUK_ERR_NO_MEMORY;
@@ -151,8 +154,12 @@ static souk_err_t s_decide(void *arg, const catalog_index_t *index, int64_t firs
             continue;
         }
         catalog_objection_t objection = {0};
-        err = s_plan_one(self, index, i, first_revision + (int64_t)plan->count, at_us, plan,
-                         &objection);
+        const catalog_draft_t draft = {.index = index,
+                                       .currency = catalog_service_currency(self->service),
+                                       .arena = self->work,
+                                       .objection = &objection};
+        const s_when_t when = {.first_revision = first_revision, .at_us = at_us};
+        err = s_plan_one(self, &draft, i, &when, plan);
         if (err != SOUK_OK && objection.err != err) {
             return err;
         }

@@ -62,9 +62,9 @@ static souk_err_t s_merge(souk_str_t base, souk_str_t patch, souk_buf_t *ret) {
     return SOUK_OK;
 }
 
-souk_err_t catalog_product_input(const souk_type_t *type, const void *request, souk_str_t base,
-                                 souk_arena_t *arena, catalog_product_input_t *ret,
-                                 catalog_objection_t *objection) {
+souk_err_t catalog_product_input(const catalog_draft_t *draft, const souk_type_t *type,
+                                 const void *request, souk_str_t base,
+                                 catalog_product_input_t *ret) {
     SOUK_CLEANUP(souk_buf_done) souk_buf_t patch;
     SOUK_CLEANUP(souk_buf_done) souk_buf_t merged;
     souk_buf_init(&patch, DOCUMENT_BYTES_MAX);
@@ -76,20 +76,21 @@ souk_err_t catalog_product_input(const souk_type_t *type, const void *request, s
         bytes = souk_buf_str(&merged);
     }
     if (patch.overflow || merged.overflow) {
-        return catalog_refuse(objection, SOUK_ERR_VALIDATION, "",
+        return catalog_refuse(draft->objection, SOUK_ERR_VALIDATION, "",
                               "the product is larger than %zu bytes", DOCUMENT_BYTES_MAX);
     }
-    bytes = souk_arena_copy(arena, bytes); /* the struct borrows from it */
+    bytes = souk_arena_copy(draft->arena, bytes); /* the struct borrows from it */
     if (bytes.data == NULL) {
         return SOUK_ERR_NO_MEMORY;
     }
     souk_issues_t issues;
     souk_issues_init(&issues);
     *ret = (catalog_product_input_t){0};
-    souk_err_t err = souk_schema_from_mp(&catalog_product_input_type, bytes, arena, ret, &issues);
+    souk_err_t err =
+        souk_schema_from_mp(&catalog_product_input_type, bytes, draft->arena, ret, &issues);
     if (err != SOUK_OK && err != SOUK_ERR_NO_MEMORY) {
         const souk_issue_t *issue = &issues.items[0];
-        return catalog_refuse(objection, SOUK_ERR_VALIDATION,
+        return catalog_refuse(draft->objection, SOUK_ERR_VALIDATION,
                               issues.count > 0 ? issue->pointer : "", "%s",
                               issues.count > 0 ? issue->reason : "not a product");
     }
@@ -327,33 +328,31 @@ static void s_copy_plain(const catalog_product_input_t *input, catalog_product_t
     souk_bits_set(&ret->bits, CATALOG_PRODUCT_OPTIONS_BIT);
 }
 
-souk_err_t catalog_product_document(const catalog_index_t *index,
-                                    const catalog_product_input_t *input, souk_str_t id,
-                                    souk_str_t current, const catalog_stamp_t *stamp,
-                                    const char *currency, souk_arena_t *arena,
-                                    souk_str_t *ret_document, catalog_objection_t *objection) {
-    souk_str_t owner = catalog_index_slug_owner(index, CATALOG_PRODUCT, input->slug);
-    if (owner.size > 0 && !souk_str_equal(owner, id)) {
-        return catalog_refuse(objection, SOUK_ERR_SLUG_TAKEN, "/slug",
+souk_err_t catalog_product_document(const catalog_draft_t *draft,
+                                    const catalog_product_input_t *input, souk_str_t current,
+                                    const catalog_stamp_t *stamp, souk_str_t *ret_document) {
+    souk_str_t owner = catalog_index_slug_owner(draft->index, CATALOG_PRODUCT, input->slug);
+    if (owner.size > 0 && !souk_str_equal(owner, stamp->id)) {
+        return catalog_refuse(draft->objection, SOUK_ERR_SLUG_TAKEN, "/slug",
                               "the slug %.*s belongs to product %.*s", (int)input->slug.size,
                               input->slug.data, (int)owner.size, owner.data);
     }
-    catalog_product_t *former = souk_arena_alloc(arena, sizeof *former);
-    catalog_product_t *product = souk_arena_alloc(arena, sizeof *product);
+    catalog_product_t *former = souk_arena_alloc(draft->arena, sizeof *former);
+    catalog_product_t *product = souk_arena_alloc(draft->arena, sizeof *product);
     if (former == NULL || product == NULL) {
         return SOUK_ERR_NO_MEMORY;
     }
     if (current.size > 0) {
-        SOUK_TRY(s_decode(current, arena, former));
+        SOUK_TRY(s_decode(current, draft->arena, former));
     }
-    SOUK_TRY(s_check_variants(index, input, id, currency, objection));
-    SOUK_TRY(s_categories(index, input, arena, product, objection));
-    SOUK_TRY(s_variants(input, former, arena, product));
+    SOUK_TRY(s_check_variants(draft->index, input, stamp->id, draft->currency, draft->objection));
+    SOUK_TRY(s_categories(draft->index, input, draft->arena, product, draft->objection));
+    SOUK_TRY(s_variants(input, former, draft->arena, product));
     s_copy_plain(input, product);
-    catalog_product_set_id(product, id);
+    catalog_product_set_id(product, stamp->id);
     catalog_product_set_revision(product, stamp->revision);
     catalog_product_set_version(product, stamp->version);
     catalog_product_set_created_at(product, stamp->created_at_us);
     catalog_product_set_updated_at(product, stamp->updated_at_us);
-    return s_encode(product, arena, ret_document);
+    return s_encode(product, draft->arena, ret_document);
 }

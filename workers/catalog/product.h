@@ -9,26 +9,36 @@
 #include "souk/base.h"
 #include "souk/err.h"
 
-/* The numbers that a document carries. */
+/* The product's id and the numbers that a document carries. */
 typedef struct {
+    souk_str_t id;
     int64_t revision, version, created_at_us, updated_at_us;
 } catalog_stamp_t;
+
+/* What a product is drafted with: the index that it has to fit, the store's currency, where the
+ * result lives, and what is told when it is refused. */
+typedef struct {
+    const catalog_index_t *index;
+    const char *currency;
+    souk_arena_t *arena;
+    catalog_objection_t *objection;
+} catalog_draft_t;
 
 /* A request's fields as a product_input, whatever its type: encoded and decoded again by name. base
  * (may be empty) is a stored document that absent fields are taken from (merge patch).
  * SOUK_ERR_VALIDATION with an objection when the whole is not a product. */
-SOUK_MUST_CHECK souk_err_t catalog_product_input(const souk_type_t *type, const void *request,
-                                                 souk_str_t base, souk_arena_t *arena,
-                                                 catalog_product_input_t *ret,
-                                                 catalog_objection_t *objection);
+SOUK_MUST_CHECK souk_err_t catalog_product_input(const catalog_draft_t *draft,
+                                                 const souk_type_t *type, const void *request,
+                                                 souk_str_t base, catalog_product_input_t *ret);
 
 /* Checks input against the index (slug, SKUs, categories, options, currency) and encodes the
- * document of product id with that stamp. current: the product's former document (empty for a new
- * one): variants keep their ids by SKU. The result lives in the arena. Errors: SOUK_ERR_VALIDATION,
+ * document of the stamp's product. current: the product's former document (empty for a new one):
+ * variants keep their ids by SKU. Errors: SOUK_ERR_VALIDATION,
  * SLUG_TAKEN, SKU_TAKEN with an objection. */
-SOUK_MUST_CHECK souk_err_t catalog_product_document(
-    const catalog_index_t *index, const catalog_product_input_t *input, souk_str_t id,
-    souk_str_t current, const catalog_stamp_t *stamp, const char *currency, souk_arena_t *arena,
-    souk_str_t *ret_document, catalog_objection_t *objection);
+SOUK_MUST_CHECK souk_err_t catalog_product_document(const catalog_draft_t *draft,
+                                                    const catalog_product_input_t *input,
+                                                    souk_str_t current,
+                                                    const catalog_stamp_t *stamp,
+                                                    souk_str_t *ret_document);
 
 #endif

@@ -39,13 +39,13 @@ static souk_err_t s_check_version(write_t *self, const catalog_entity_t *entity)
 /* A request's fields against the index -> the document. base: what absent fields are taken from. */
 static souk_err_t s_document(write_t *self, const catalog_index_t *index, souk_str_t base,
                              const catalog_stamp_t *stamp) {
-    souk_arena_t *arena = souk_ctx_arena(self->ctx);
+    const catalog_draft_t draft = {.index = index,
+                                   .currency = catalog_service_currency(self->service),
+                                   .arena = souk_ctx_arena(self->ctx),
+                                   .objection = &self->objection};
     catalog_product_input_t input;
-    SOUK_TRY(
-        catalog_product_input(self->type, self->request, base, arena, &input, &self->objection));
-    return catalog_product_document(index, &input, self->id, base, stamp,
-                                    catalog_service_currency(self->service), arena, &self->document,
-                                    &self->objection);
+    SOUK_TRY(catalog_product_input(&draft, self->type, self->request, base, &input));
+    return catalog_product_document(&draft, &input, base, stamp, &self->document);
 }
 
 /* An old document comes back under new numbers, and has to fit the index as any other. */
@@ -70,7 +70,8 @@ static souk_err_t s_decide(void *arg, const catalog_index_t *index, int64_t revi
     if (self->act != ACT_CREATE) {
         SOUK_TRY(s_check_version(self, &entity));
     }
-    catalog_stamp_t stamp = {.revision = revision,
+    catalog_stamp_t stamp = {.id = self->id,
+                             .revision = revision,
                              .version = entity.version + 1,
                              .created_at_us = at_us,
                              .updated_at_us = at_us};
