@@ -8,7 +8,7 @@ import pytest
 from support.api import Api, euro, product, soukctl
 from support.stack import ROOT, wait_for
 
-ROUNDS = 60
+ROUNDS = 1000
 WRITERS = 4
 
 
@@ -51,7 +51,8 @@ def test_of_simultaneous_writers_of_a_version_one_wins(stack, api):
             statuses = sorted(each.status_code for each in answers)
             assert statuses == [200] + [412] * (WRITERS - 1), [each.text for each in answers]
     entries = api.get(f"/v1/admin/products/{made['id']}/revisions?limit=100").json()["data"]
-    assert [each["version"] for each in entries] == list(range(ROUNDS + 1, 0, -1))
+    newest = ROUNDS + 1
+    assert [each["version"] for each in entries] == list(range(newest, max(newest - 100, 0), -1))
 
 
 def test_creates_of_one_slug_have_one_winner(stack, api):
