@@ -8,8 +8,12 @@
 #include "map.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #define SLOTS_MIN ((size_t)64)
+/* From here on a table is mapped by itself: its pages are zeroed as they are met, not all in the
+ * change that grows it. */
+#define MAPPED_SLOTS_MIN ((size_t)8192)
 #define MOVES_EACH ((size_t)32)
 
 static const char s_mark[] = "";
@@ -32,13 +36,37 @@ static bool s_is_mark(const catalog_map_entry_t *entry) {
     return entry->data == s_mark;
 }
 
+static catalog_map_table_t s_table_new(size_t slots) {
+    catalog_map_table_t table = {.mask = slots - 1};
+    size_t bytes = slots * sizeof(catalog_map_entry_t);
+    if (slots < MAPPED_SLOTS_MIN) {
+        table.entries = calloc(1, bytes);
+        souk_assert(table.entries != NULL);
+        return table;
+    }
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    souk_assert(pages != MAP_FAILED);
+    table.entries = pages;
+    return table;
+}
+
+static void s_table_free(catalog_map_table_t *table) {
+    size_t slots = table->mask + 1;
+    if (table->entries != NULL && slots >= MAPPED_SLOTS_MIN) {
+        (void)munmap(table->entries, slots * sizeof(catalog_map_entry_t));
+    } else {
+        free(table->entries);
+    }
+    *table = (catalog_map_table_t){0};
+}
+
 void catalog_map_init(catalog_map_t *self) {
     *self = (catalog_map_t){0};
 }
 
 void catalog_map_done(catalog_map_t *self) {
-    free(self->table.entries);
-    free(self->old.entries);
+    s_table_free(&self->table);
+    s_table_free(&self->old);
     *self = (catalog_map_t){0};
 }
 
@@ -60,8 +88,7 @@ static void s_move(catalog_map_t *self, size_t slots) {
             entry->data = s_mark;
         }
         if (self->moved++ == old->mask) {
-            free(old->entries);
-            *old = (catalog_map_table_t){0};
+            s_table_free(old);
         }
     }
 }
@@ -69,15 +96,13 @@ static void s_move(catalog_map_t *self, size_t slots) {
 static void s_grow(catalog_map_t *self) {
     s_move(self, SIZE_MAX);
     size_t slots = SLOTS_MIN;
-    while (slots < self->count * 3) {
+    while (slots < self->count * 2) {
         slots *= 2;
     }
     souk_assert(slots <= UINT32_MAX);
     self->old = self->table;
     self->moved = 0;
-    self->table = (catalog_map_table_t){.entries = calloc(slots, sizeof(catalog_map_entry_t)),
-                                        .mask = slots - 1};
-    souk_assert(self->table.entries != NULL);
+    self->table = s_table_new(slots);
 }
 
 void catalog_map_put(catalog_map_t *self, souk_str_t key, uint32_t value) {
