@@ -3,11 +3,15 @@
 import json
 import os
 import subprocess
+import time
+import urllib.error
 
 from . import StackError, probe
 from .settings import ROOT
 
 SEED = ROOT / "deploy" / "local" / "seed"
+ANSWER_TIMEOUT_S = 60
+PAUSE_S = 0.2
 
 
 def run_soukctl(settings, key, *arguments, **options):
@@ -23,13 +27,23 @@ def run_soukctl(settings, key, *arguments, **options):
     return subprocess.run(argv, env=environment, check=False, stdin=subprocess.DEVNULL, **options)
 
 
+def ask(url):
+    """The JSON at url. Each process may be ready before all have found each other: an error is asked again, for a bounded time."""
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    while True:
+        try:
+            with probe.OPENER.open(url, timeout=10) as reply:
+                return json.load(reply)
+        except (urllib.error.URLError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise StackError(f"{url}: {error}") from error
+        time.sleep(PAUSE_S)
+
+
 def is_empty(settings):
     """Whether the catalogue has neither products nor categories."""
-    for path in ("/v1/products?limit=1", "/v1/categories"):
-        with probe.OPENER.open(settings.gateway_url + path, timeout=10) as reply:
-            if json.load(reply)["data"]:
-                return False
-    return True
+    paths = ("/v1/products?limit=1", "/v1/categories")
+    return not any(ask(settings.gateway_url + path)["data"] for path in paths)
 
 
 def seed(settings, key, say):
