@@ -26,8 +26,10 @@ struct catalog_apply {
     catalog_gate_t gate;
     souk_loop_t *loop;
     batch_t *current;       /* partly applied */
+    uint64_t indexes_taken; /* the bus thread's; published as indexes together with revision */
     catalog_index_t *index; /* changed under the gate's write side only */
     atomic_llong revision;
+    atomic_ullong indexes; /* taken over */
     pthread_mutex_t mutex;
     pthread_cond_t applied;
     bool closed;
@@ -92,6 +94,7 @@ static bool s_slice(catalog_apply_t *self) {
             old = self->index;
             self->index = batch->index;
             batch->index = NULL;
+            self->indexes_taken++;
             until_us = 0;
         } else if (self->index != NULL) {
             s_apply_changes(self, batch, until_us);
@@ -110,9 +113,11 @@ static bool s_slice(catalog_apply_t *self) {
 bool catalog_apply_turn(catalog_apply_t *self) {
     bool more = s_slice(self);
     int64_t revision = self->index != NULL ? catalog_index_revision(self->index) : 0;
-    if (revision != catalog_apply_revision(self)) {
+    if (revision != catalog_apply_revision(self) ||
+        self->indexes_taken != catalog_apply_indexes(self)) {
         pthread_mutex_lock(&self->mutex);
         atomic_store_explicit(&self->revision, revision, memory_order_release);
+        atomic_store_explicit(&self->indexes, self->indexes_taken, memory_order_release);
         pthread_cond_broadcast(&self->applied);
         pthread_mutex_unlock(&self->mutex);
     }
@@ -136,6 +141,7 @@ catalog_apply_t *catalog_apply_new(souk_loop_t *loop) {
 
 void catalog_apply_close(catalog_apply_t *self) {
     souk_mailbox_close(self->mailbox);
+    catalog_gate_give_up(&self->gate);
     pthread_mutex_lock(&self->mutex);
     self->closed = true;
     pthread_cond_broadcast(&self->applied);
@@ -168,6 +174,10 @@ const catalog_index_t *catalog_apply_index(const catalog_apply_t *self) {
 
 int64_t catalog_apply_revision(const catalog_apply_t *self) {
     return atomic_load_explicit(&self->revision, memory_order_acquire);
+}
+
+uint64_t catalog_apply_indexes(const catalog_apply_t *self) {
+    return atomic_load_explicit(&self->indexes, memory_order_acquire);
 }
 
 static souk_err_t s_offer(catalog_apply_t *self, batch_t **batch_p) {
@@ -205,7 +215,8 @@ souk_err_t catalog_apply_offer_changes(catalog_apply_t *self, const catalog_chan
     return souk_arena_overflowed(batch->arena) ? SOUK_ERR_NO_MEMORY : s_offer(self, &batch);
 }
 
-bool catalog_apply_wait(catalog_apply_t *self, int64_t revision, uint32_t timeout_ms) {
+/* Until the index holds revision and more than `seen` indexes were taken over (-1: whichever). */
+static bool s_wait(catalog_apply_t *self, int64_t revision, int64_t seen, uint32_t timeout_ms) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += timeout_ms / 1000;
@@ -216,10 +227,22 @@ bool catalog_apply_wait(catalog_apply_t *self, int64_t revision, uint32_t timeou
     }
     pthread_mutex_lock(&self->mutex);
     int rc = 0;
-    while (rc == 0 && !self->closed && catalog_apply_revision(self) < revision) {
-        rc = pthread_cond_timedwait(&self->applied, &self->mutex, &until);
-    }
-    bool applied = catalog_apply_revision(self) >= revision;
+    bool applied = false;
+    do {
+        applied =
+            catalog_apply_revision(self) >= revision && (int64_t)catalog_apply_indexes(self) > seen;
+        if (!applied && !self->closed) {
+            rc = pthread_cond_timedwait(&self->applied, &self->mutex, &until);
+        }
+    } while (rc == 0 && !self->closed && !applied);
     pthread_mutex_unlock(&self->mutex);
     return applied;
+}
+
+bool catalog_apply_wait(catalog_apply_t *self, int64_t revision, uint32_t timeout_ms) {
+    return s_wait(self, revision, -1, timeout_ms);
+}
+
+bool catalog_apply_wait_index(catalog_apply_t *self, uint64_t seen, uint32_t timeout_ms) {
+    return s_wait(self, 0, (int64_t)seen, timeout_ms);
 }

@@ -81,7 +81,7 @@ static souk_err_t s_fill(const catalog_commit_t *commit, const catalog_plan_t *p
     return SOUK_OK;
 }
 
-/* The connection broke during an insert: counts how many of ours stand. */
+/* The connection broke during an insert, or the server failed: counts how many of ours stand. */
 static souk_err_t s_look_after_break(const catalog_commit_t *commit,
                                      const catalog_revision_t *revisions, size_t count,
                                      size_t *ret_inserted) {
@@ -149,14 +149,12 @@ static souk_err_t s_try(const catalog_commit_t *commit, catalog_plan_t *plan,
 
     size_t inserted = 0;
     err = catalog_store_insert(commit->store, revisions, plan->count, &inserted);
-    if (err == SOUK_ERR_UNKNOWN_OUTCOME) {
+    if (err == SOUK_ERR_UNKNOWN_OUTCOME || err == SOUK_ERR_IO) {
+        souk_err_t rest = err == SOUK_ERR_IO ? SOUK_ERR_UNAVAILABLE : SOUK_ERR_CONFLICT;
         SOUK_TRY(s_look_after_break(commit, revisions, plan->count, &inserted));
-        err = inserted == plan->count ? SOUK_OK : SOUK_ERR_CONFLICT;
+        err = inserted == plan->count ? SOUK_OK : rest;
     }
-    if (err == SOUK_ERR_UNAVAILABLE) {
-        return s_unavailable(commit);
-    }
-    if (err != SOUK_OK && err != SOUK_ERR_CONFLICT) {
+    if (err != SOUK_OK && err != SOUK_ERR_CONFLICT && err != SOUK_ERR_UNAVAILABLE) {
         return err;
     }
     if (inserted > 0) {
@@ -166,6 +164,9 @@ static souk_err_t s_try(const catalog_commit_t *commit, catalog_plan_t *plan,
         (void)offered;
         catalog_hurry(commit->service, last);
         (void)catalog_wait_applied(commit->service, last, s_remaining_ms(commit));
+    }
+    if (err == SOUK_ERR_UNAVAILABLE) {
+        return s_unavailable(commit);
     }
     *ret_lost = first + (int64_t)inserted;
     return err == SOUK_OK ? SOUK_OK : SOUK_ERR_RETRY;

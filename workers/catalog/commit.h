@@ -48,7 +48,8 @@ typedef struct {
 /* Ends with the decision's error, SOUK_ERR_UNAVAILABLE (nothing was written),
  * SOUK_ERR_UNKNOWN_OUTCOME, SOUK_ERR_KEY_REUSED, SOUK_ERR_TIMEOUT (too many others won before the
  * deadline; nothing was written), or SOUK_OK: written, and applied to this worker's index when that
- * went within the deadline. */
+ * went within the deadline. Of a plan of several changes the first ones may stand even where this
+ * says that nothing was written. */
 SOUK_MUST_CHECK souk_err_t catalog_commit(const catalog_commit_t *commit);
 
 #endif

@@ -49,6 +49,7 @@ struct catalog_follow {
     char identity[CATALOG_IDENTITY_CHARS + 1]; /* of what the index holds; "" at first */
     bool prepared, loaded;
     int64_t sent;   /* the last revision that was offered to the index */
+    int64_t head;   /* the hint when it was last read */
     int64_t barren; /* a hint beyond which nothing was found: it is not believed again */
     int64_t look_past_at_us, look_past_cost_us;
     int64_t scan_at_us;                 /* not before */
@@ -118,10 +119,12 @@ static souk_err_t s_load_one(void *arg, const catalog_revision_t *revision) {
     return SOUK_OK;
 }
 
-/* Hands a finished index over. The mailbox may be full of changes to the old one: those are applied
- * soon. */
+/* Hands a finished index over, and waits until it is served: the revision of the old one, which may
+ * be higher, must not be taken for that of the new one. The mailbox may be full of changes to the
+ * old one: those are applied soon. */
 static souk_err_t s_hand_over(catalog_follow_t *self, catalog_index_t **index_p) {
     int64_t revision = catalog_index_revision(*index_p);
+    uint64_t indexes = catalog_apply_indexes(self->apply);
     souk_err_t err = SOUK_ERR_OVERLOADED;
     while (err == SOUK_ERR_OVERLOADED && !s_stopping(self)) {
         err = catalog_apply_offer_index(self->apply, index_p);
@@ -130,7 +133,13 @@ static souk_err_t s_hand_over(catalog_follow_t *self, catalog_index_t **index_p)
         }
     }
     SOUK_TRY(err);
+    while (!catalog_apply_wait_index(self->apply, indexes, APPLY_WAIT_MS)) {
+        if (s_stopping(self)) {
+            return SOUK_ERR_CANCELLED;
+        }
+    }
     self->sent = revision;
+    self->barren = 0;
     self->loaded = true;
     return SOUK_OK;
 }
@@ -181,6 +190,12 @@ typedef struct {
     catalog_change_t *changes;
     size_t count, capacity;
 } fetch_t;
+
+/* What the index is told of a revision that cannot be read, as by a scan: it takes the number, says
+ * so, and goes on. Else its next number would be taken for ever, and nobody could write. */
+static catalog_revision_t s_unreadable(int64_t number) {
+    return (catalog_revision_t){.change.revision = number};
+}
 
 static souk_err_t s_fetch_one(void *arg, const catalog_revision_t *revision) {
     fetch_t *fetch = arg;
@@ -235,10 +250,14 @@ static souk_err_t s_fill_holes(catalog_follow_t *self, fetch_t *fetch) {
         for (; expected < found && found - expected <= GAP_BY_NUMBER_MIN; expected++) {
             catalog_revision_t missed;
             souk_err_t err = catalog_store_find(self->store, expected, self->arena, &missed);
+            if (err == SOUK_ERR_MALFORMED) {
+                missed = s_unreadable(expected);
+                err = SOUK_OK;
+            }
             if (err == SOUK_OK) {
                 err = s_fetch_one(fetch, &missed);
             }
-            if (err != SOUK_OK && err != SOUK_ERR_NOT_FOUND && err != SOUK_ERR_MALFORMED) {
+            if (err != SOUK_OK && err != SOUK_ERR_NOT_FOUND) {
                 return err;
             }
         }
@@ -280,9 +299,8 @@ static souk_err_t s_follow_by_number(catalog_follow_t *self) {
         souk_err_t err = catalog_store_find(self->store, next, self->arena, &revision);
         self->find_cost_us = souk_clock_mono_us() - started_us;
         if (err == SOUK_ERR_MALFORMED) {
-            souk_log(SOUK_LOG_ERROR, "CA-CHANGE-UNREADABLE", SOUK_F_INT("revision", next));
-            self->sent = next;
-            continue;
+            revision = s_unreadable(next);
+            err = SOUK_OK;
         }
         if (err != SOUK_OK) {
             return err == SOUK_ERR_NOT_FOUND ? SOUK_OK : err;
@@ -297,9 +315,24 @@ static bool s_scan_pays(const catalog_follow_t *self, int64_t gap) {
            (gap > GAP_BY_NUMBER_MIN && gap * self->find_cost_us > self->scan_cost_us);
 }
 
+static souk_err_t s_scan_up_to(catalog_follow_t *self, int64_t target) {
+    SOUK_TRY(s_follow_by_scan(self));
+    if (target > self->sent) {
+        self->barren = target;
+    }
+    return SOUK_OK;
+}
+
 static souk_err_t s_follow(catalog_follow_t *self) {
     int64_t head = 0;
-    SOUK_TRY(catalog_store_head(self->store, &head));
+    char identity[CATALOG_IDENTITY_CHARS + 1];
+    SOUK_TRY(catalog_store_head(self->store, &head, identity));
+    if (strcmp(identity, self->identity) != 0 || head < self->head) {
+        self->prepared = false; /* another database, or this one was put back: look closely */
+        self->head = head;
+        return SOUK_OK;
+    }
+    self->head = head;
     pthread_mutex_lock(&self->mutex);
     int64_t known = self->known;
     pthread_mutex_unlock(&self->mutex);
@@ -313,7 +346,7 @@ static souk_err_t s_follow(catalog_follow_t *self) {
     int64_t target = known > head ? known : head;
     int64_t now_us = souk_clock_mono_us();
     if (s_scan_pays(self, target - self->sent) && target != self->barren) {
-        return now_us >= self->scan_at_us ? s_follow_by_scan(self) : SOUK_OK;
+        return now_us >= self->scan_at_us ? s_scan_up_to(self, target) : SOUK_OK;
     }
     bool look_past = now_us >= self->look_past_at_us;
     if ((target <= self->sent || target == self->barren) && !look_past) {
@@ -324,11 +357,7 @@ static souk_err_t s_follow(catalog_follow_t *self) {
     int64_t pause_us = (done_us - now_us) * LOOK_PAST_COST_SHARE;
     self->look_past_at_us = done_us + (pause_us > LOOK_PAST_US_MIN ? pause_us : LOOK_PAST_US_MIN);
     if (err == SOUK_OK && target > self->sent && target != self->barren) {
-        err = s_follow_by_scan(self); /* a hole: trimmed, or a hint at something that is gone */
-        if (err == SOUK_OK && target > self->sent) {
-            self->barren = target;
-        }
-        return err;
+        return s_scan_up_to(self, target); /* a hole: trimmed, or a hint at what is gone */
     }
     return err == SOUK_ERR_RETRY ? s_follow_by_scan(self) : err;
 }
@@ -413,15 +442,43 @@ static souk_err_t s_trim(catalog_follow_t *self) {
 
 /* ---- the thread ---- */
 
+/* Whether the index is of this database, and no newer than it: after a backup was put back, or with
+ * a snapshot file that is newer than one, the last revision of the index is not in the record.
+ * (It may also have been trimmed, after months: then reading all anew is no harm.) Until the index
+ * is replaced nothing may be written by it. */
+static souk_err_t s_check_loaded(catalog_follow_t *self, const char *identity) {
+    int64_t applied = catalog_apply_revision(self->apply);
+    souk_err_t err = SOUK_OK;
+    if (!self->loaded) {
+        return SOUK_OK;
+    }
+    bool other = strcmp(identity, self->identity) != 0;
+    if (!other && applied > 0) {
+        catalog_revision_t last;
+        souk_arena_reset(self->arena);
+        err = catalog_store_find(self->store, applied, self->arena, &last);
+    }
+    if (!other && err != SOUK_ERR_NOT_FOUND) {
+        return err == SOUK_ERR_MALFORMED ? SOUK_OK : err;
+    }
+    souk_log(SOUK_LOG_WARN, other ? "CA-OTHER-DATABASE" : "CA-RECORD-WENT-BACK",
+             SOUK_F_TEXT("was", self->identity), SOUK_F_TEXT("is", identity),
+             SOUK_F_INT("applied", applied));
+    s_set_link(self, CATALOG_LINK_DOWN);
+    self->loaded = false;
+    pthread_mutex_lock(&self->mutex);
+    self->known = 0;
+    pthread_mutex_unlock(&self->mutex);
+    return SOUK_OK;
+}
+
 static souk_err_t s_step(catalog_follow_t *self) {
     char identity[CATALOG_IDENTITY_CHARS + 1];
     if (!self->prepared) {
         SOUK_TRY(catalog_store_prepare(self->store, identity));
-        s_set_link(self, CATALOG_LINK_UP);
-        if (self->loaded && strcmp(identity, self->identity) != 0) {
-            souk_log(SOUK_LOG_WARN, "CA-OTHER-DATABASE", SOUK_F_TEXT("was", self->identity),
-                     SOUK_F_TEXT("is", identity));
-            self->loaded = false;
+        SOUK_TRY(s_check_loaded(self, identity));
+        if (self->loaded) {
+            s_set_link(self, CATALOG_LINK_UP);
         }
         memcpy(self->identity, identity, sizeof identity);
         self->prepared = true;

@@ -41,6 +41,13 @@ bool catalog_gate_try_write(catalog_gate_t *self) {
     return entered;
 }
 
+void catalog_gate_give_up(catalog_gate_t *self) {
+    pthread_mutex_lock(&self->mutex);
+    self->writer_wants = false;
+    pthread_cond_broadcast(&self->writer_done);
+    pthread_mutex_unlock(&self->mutex);
+}
+
 void catalog_gate_write_end(catalog_gate_t *self) {
     pthread_mutex_lock(&self->mutex);
     souk_assert(self->writer_in);

@@ -26,6 +26,8 @@ void catalog_gate_read_end(catalog_gate_t *self);
 /* False when there are readers: no new ones enter then, and on_free is called when the last has
  * left. */
 bool catalog_gate_try_write(catalog_gate_t *self);
+/* The writer that was refused does not come back: readers need not wait for it. */
+void catalog_gate_give_up(catalog_gate_t *self);
 void catalog_gate_write_end(catalog_gate_t *self);
 
 #endif

@@ -35,10 +35,9 @@ void catalog_read_unlock(catalog_service_t *self);
 SOUK_MUST_CHECK bool catalog_write_lock(catalog_service_t *self, uint32_t timeout_ms);
 void catalog_write_unlock(catalog_service_t *self);
 
-/* A new index (consumed) takes the place of the old one, or changes (ascending revisions, copied)
- * are applied to it. From any thread but the bus thread. Returns at once; SOUK_ERR_OVERLOADED when
- * the mailbox is full, SOUK_ERR_CLOSED when the service stops: then nothing was consumed. */
-SOUK_MUST_CHECK souk_err_t catalog_offer_index(catalog_service_t *self, catalog_index_t **index_p);
+/* Changes (ascending revisions, copied) are applied to the index. From any thread but the bus
+ * thread. Returns at once; SOUK_ERR_OVERLOADED when the mailbox is full, SOUK_ERR_CLOSED when the
+ * service stops. */
 SOUK_MUST_CHECK souk_err_t catalog_offer_changes(catalog_service_t *self,
                                                  const catalog_change_t *changes, size_t count);
 /* Waits until the index holds the revision: false when timeout_ms passed first or the service

@@ -5,6 +5,7 @@
 
 #include "mp_bson.h"
 #include "souk/id.h"
+#include "souk/log.h"
 
 #define US_PER_MS 1000
 #define DUPLICATE_KEY 11000
@@ -100,28 +101,47 @@ static souk_err_t s_unique_index(mongoc_database_t *database, const char *name, 
     return made ? SOUK_OK : SOUK_ERR_UNAVAILABLE;
 }
 
-static souk_err_t s_find_identity(catalog_store_t *self,
-                                  char ret_identity[CATALOG_IDENTITY_CHARS + 1]) {
-    bson_t *filter = BCON_NEW("_id", BCON_UTF8("catalog"));
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(self->meta, filter, NULL, NULL);
+static bool s_is_named(const bson_t *document, const char *id) {
+    bson_iter_t iter;
+    return bson_iter_init_find(&iter, document, "_id") && BSON_ITER_HOLDS_UTF8(&iter) &&
+           strcmp(bson_iter_utf8(&iter, NULL), id) == 0;
+}
+
+/* `meta` has two documents. One that cannot be read counts as absent. */
+souk_err_t catalog_store_head(catalog_store_t *self, int64_t *ret_revision,
+                              char ret_identity[CATALOG_IDENTITY_CHARS + 1]) {
+    bson_t filter = BSON_INITIALIZER;
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(self->meta, &filter, NULL, NULL);
     const bson_t *document = NULL;
     bson_iter_t iter;
-    souk_err_t err = SOUK_ERR_NOT_FOUND;
-    if (mongoc_cursor_next(cursor, &document) && bson_iter_init_find(&iter, document, "identity") &&
-        BSON_ITER_HOLDS_UTF8(&iter)) {
+    *ret_revision = 0;
+    ret_identity[0] = '\0';
+    while (mongoc_cursor_next(cursor, &document)) {
         uint32_t size = 0;
-        const char *text = bson_iter_utf8(&iter, &size);
-        if (size == CATALOG_IDENTITY_CHARS) {
-            memcpy(ret_identity, text, CATALOG_IDENTITY_CHARS);
-            ret_identity[CATALOG_IDENTITY_CHARS] = '\0';
-            err = SOUK_OK;
+        if (s_is_named(document, "head") && bson_iter_init_find(&iter, document, "revision") &&
+            BSON_ITER_HOLDS_NUMBER(&iter)) {
+            *ret_revision = bson_iter_as_int64(&iter);
+        } else if (s_is_named(document, "catalog") &&
+                   bson_iter_init_find(&iter, document, "identity") &&
+                   BSON_ITER_HOLDS_UTF8(&iter)) {
+            const char *text = bson_iter_utf8(&iter, &size);
+            if (size == CATALOG_IDENTITY_CHARS) {
+                memcpy(ret_identity, text, CATALOG_IDENTITY_CHARS);
+                ret_identity[CATALOG_IDENTITY_CHARS] = '\0';
+            }
         }
-    } else if (mongoc_cursor_error(cursor, NULL)) {
-        err = SOUK_ERR_UNAVAILABLE;
     }
+    souk_err_t err = mongoc_cursor_error(cursor, NULL) ? SOUK_ERR_UNAVAILABLE : SOUK_OK;
     mongoc_cursor_destroy(cursor);
-    bson_destroy(filter);
+    bson_destroy(&filter);
     return err;
+}
+
+static souk_err_t s_find_identity(catalog_store_t *self,
+                                  char ret_identity[CATALOG_IDENTITY_CHARS + 1]) {
+    int64_t head = 0;
+    SOUK_TRY(catalog_store_head(self, &head, ret_identity));
+    return ret_identity[0] != '\0' ? SOUK_OK : SOUK_ERR_NOT_FOUND;
 }
 
 souk_err_t catalog_store_prepare(catalog_store_t *self,
@@ -180,8 +200,8 @@ static souk_err_t s_to_bson(const catalog_revision_t *revision, bson_t *ret) {
     s_append_str(ret, "nonce", revision->nonce);
     if (revision->key.data != NULL) {
         s_append_str(ret, "key", revision->key);
-        bson_append_binary(ret, "key_hash", -1, BSON_SUBTYPE_BINARY,
-                           (const uint8_t *)revision->key_hash.data,
+        const char *hash = revision->key_hash.data != NULL ? revision->key_hash.data : "";
+        bson_append_binary(ret, "key_hash", -1, BSON_SUBTYPE_BINARY, (const uint8_t *)hash,
                            (uint32_t)revision->key_hash.size);
     }
     if (change->deleted) {
@@ -198,8 +218,15 @@ static souk_err_t s_insert_error(const bson_error_t *error) {
     if (s_is_duplicate(error)) {
         return SOUK_ERR_CONFLICT;
     }
-    return error->domain == MONGOC_ERROR_SERVER_SELECTION ? SOUK_ERR_UNAVAILABLE
-                                                          : SOUK_ERR_UNKNOWN_OUTCOME;
+    if (error->domain == MONGOC_ERROR_SERVER_SELECTION) {
+        return SOUK_ERR_UNAVAILABLE;
+    }
+    if (error->domain == MONGOC_ERROR_STREAM || error->domain == MONGOC_ERROR_WRITE_CONCERN) {
+        return SOUK_ERR_UNKNOWN_OUTCOME;
+    }
+    souk_log(SOUK_LOG_ERROR, "CA-INSERT-REFUSED", SOUK_F_INT("code", error->code),
+             SOUK_F_TEXT("reason", error->message));
+    return SOUK_ERR_IO;
 }
 
 souk_err_t catalog_store_insert(catalog_store_t *self, const catalog_revision_t *revisions,
@@ -354,6 +381,7 @@ souk_err_t catalog_store_find_key(catalog_store_t *self, souk_str_t key, souk_ar
     return err;
 }
 
+/* ret_unreadable NULL: unreadable documents are left out. */
 static souk_err_t s_scan(catalog_store_t *self, const bson_t *filter, catalog_scan_fn fn, void *arg,
                          uint64_t *ret_unreadable) {
     bson_t *opts = BCON_NEW("batchSize", BCON_INT64(SCAN_BATCH));
@@ -367,8 +395,9 @@ static souk_err_t s_scan(catalog_store_t *self, const bson_t *filter, catalog_sc
         souk_arena_reset(arena);
         if (s_from_bson(bson, arena, &revision) == SOUK_OK) {
             err = fn(arg, &revision);
-        } else {
+        } else if (ret_unreadable != NULL) {
             (*ret_unreadable)++;
+            err = fn(arg, &(catalog_revision_t){.change.revision = revision.change.revision});
         }
     }
     if (err == SOUK_OK && mongoc_cursor_error(cursor, NULL)) {
@@ -396,29 +425,10 @@ souk_err_t catalog_store_scan(catalog_store_t *self, int64_t after, catalog_scan
 souk_err_t catalog_store_history(catalog_store_t *self, souk_str_t entity_id, catalog_scan_fn fn,
                                  void *arg) {
     bson_t filter = BSON_INITIALIZER;
-    uint64_t unreadable = 0;
     s_append_str(&filter, "entity_id", entity_id);
-    souk_err_t err = s_scan(self, &filter, fn, arg, &unreadable);
+    souk_err_t err = s_scan(self, &filter, fn, arg, NULL);
     bson_destroy(&filter);
     return err;
-}
-
-souk_err_t catalog_store_head(catalog_store_t *self, int64_t *ret_revision) {
-    bson_t *filter = BCON_NEW("_id", BCON_UTF8("head"));
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(self->meta, filter, NULL, NULL);
-    const bson_t *bson = NULL;
-    souk_err_t err = SOUK_OK;
-    int64_t revision = 0;
-    if (mongoc_cursor_next(cursor, &bson)) {
-        err = s_field_int(bson, "revision", &revision);
-    } else if (mongoc_cursor_error(cursor, NULL)) {
-        err = SOUK_ERR_UNAVAILABLE;
-    }
-    mongoc_cursor_destroy(cursor);
-    bson_destroy(filter);
-    SOUK_TRY(err);
-    *ret_revision = revision;
-    return SOUK_OK;
 }
 
 souk_err_t catalog_store_set_head(catalog_store_t *self, int64_t revision) {

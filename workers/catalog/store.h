@@ -45,7 +45,8 @@ SOUK_MUST_CHECK souk_err_t catalog_store_prepare(catalog_store_t *self,
 
 /* Inserts in order and stops at the first that fails; *ret_inserted of them are in.
  * SOUK_ERR_CONFLICT: a number, version or key is taken. SOUK_ERR_UNAVAILABLE: nothing more was
- * written. SOUK_ERR_UNKNOWN_OUTCOME: the connection broke; the caller looks by number and nonce. */
+ * written. SOUK_ERR_UNKNOWN_OUTCOME: the connection broke, SOUK_ERR_IO: the server said that it
+ * failed (logged); in both cases the caller looks by number and nonce. */
 SOUK_MUST_CHECK souk_err_t catalog_store_insert(catalog_store_t *self,
                                                 const catalog_revision_t *revisions, size_t count,
                                                 size_t *ret_inserted);
@@ -57,17 +58,20 @@ SOUK_MUST_CHECK souk_err_t catalog_store_find_key(catalog_store_t *self, souk_st
 
 /* Calls fn for every revision above after (0: all), in the order that the server gives. The
  * revision is borrowed for the call; an error of fn ends the scan and is returned. An unreadable
- * document is handed to nobody and counted in *ret_unreadable. */
+ * document is counted in *ret_unreadable and comes as its number alone, with an empty entity_id:
+ * the index has to get past it. */
 typedef souk_err_t (*catalog_scan_fn)(void *arg, const catalog_revision_t *revision);
 SOUK_MUST_CHECK souk_err_t catalog_store_scan(catalog_store_t *self, int64_t after,
                                               catalog_scan_fn fn, void *arg,
                                               uint64_t *ret_unreadable);
-/* The same for the revisions of one entity. */
+/* The same for the readable revisions of one entity. */
 SOUK_MUST_CHECK souk_err_t catalog_store_history(catalog_store_t *self, souk_str_t entity_id,
                                                  catalog_scan_fn fn, void *arg);
 
-/* The hint: 0 when there is none. */
-SOUK_MUST_CHECK souk_err_t catalog_store_head(catalog_store_t *self, int64_t *ret_revision);
+/* The hint, 0 when there is none, and the identity, "" when there is none: with one find, so that
+ * another database is noticed by whoever asks for the hint. */
+SOUK_MUST_CHECK souk_err_t catalog_store_head(catalog_store_t *self, int64_t *ret_revision,
+                                              char ret_identity[CATALOG_IDENTITY_CHARS + 1]);
 SOUK_MUST_CHECK souk_err_t catalog_store_set_head(catalog_store_t *self, int64_t revision);
 
 SOUK_MUST_CHECK souk_err_t catalog_store_remove(catalog_store_t *self, int64_t revision);
