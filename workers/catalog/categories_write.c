@@ -23,6 +23,7 @@ typedef struct {
     act_t act;
     fields_t fields;
     souk_str_t id, if_match;
+    souk_arena_t *work; /* commit.h */
     souk_str_t document;
     catalog_objection_t objection;
 } write_t;
@@ -102,7 +103,7 @@ static souk_err_t s_decode(souk_str_t document, souk_arena_t *arena,
 
 static souk_err_t s_document(write_t *self, const catalog_index_t *index,
                              const catalog_entity_t *entity, int64_t at_us) {
-    souk_arena_t *arena = souk_ctx_arena(self->ctx);
+    souk_arena_t *arena = self->work;
     catalog_category_record_t *category = souk_arena_alloc(arena, sizeof *category);
     if (category == NULL) {
         return SOUK_ERR_NO_MEMORY;
@@ -168,7 +169,12 @@ static souk_err_t s_replay(void *arg, const catalog_revision_t *stored) {
 /* The API's form: the record and what the tree says. */
 static souk_err_t s_reply(write_t *self, catalog_category_t *ret) {
     catalog_category_record_t record;
-    SOUK_TRY(s_decode(self->document, souk_ctx_arena(self->ctx), &record));
+    souk_arena_t *arena = souk_ctx_arena(self->ctx);
+    souk_str_t document = souk_arena_copy(arena, self->document); /* the reply borrows from it */
+    if (document.data == NULL) {
+        return SOUK_ERR_NO_MEMORY;
+    }
+    SOUK_TRY(s_decode(document, arena, &record));
     catalog_read_lock(self->service);
     const catalog_index_t *index = catalog_service_index(self->service);
     bool rooted = souk_bits_nil(&record.bits, CATALOG_CATEGORY_RECORD_PARENT_ID_BIT);
@@ -198,6 +204,9 @@ static souk_err_t s_reply(write_t *self, catalog_category_t *ret) {
 
 static souk_err_t s_write(write_t *self, const char *method, const char *why,
                           catalog_category_t *ret_category) {
+    SOUK_CLEANUP(souk_arena_destroy)
+    souk_arena_t *work = souk_arena_new(CATALOG_WORK_BYTES, CATALOG_WORK_KEEP_BYTES);
+    self->work = work;
     const catalog_commit_t commit = {
         .ctx = self->ctx,
         .service = self->service,
@@ -206,6 +215,7 @@ static souk_err_t s_write(write_t *self, const char *method, const char *why,
         .why = why,
         .decide = s_decide,
         .arg = self,
+        .work = work,
         .objection = &self->objection,
         .replay = s_replay,
     };

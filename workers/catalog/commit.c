@@ -57,7 +57,7 @@ static uint32_t s_remaining_ms(const catalog_commit_t *commit) {
  * request again. */
 static souk_err_t s_fill(const catalog_commit_t *commit, const catalog_plan_t *plan, int64_t at_us,
                          souk_str_t key, catalog_revision_t *ret) {
-    souk_arena_t *arena = souk_ctx_arena(commit->ctx);
+    souk_arena_t *arena = commit->work;
     uint8_t random[CATALOG_NONCE_CHARS / 2];
     char nonce[CATALOG_NONCE_CHARS];
     souk_random(random, sizeof random);
@@ -89,7 +89,7 @@ static souk_err_t s_look_after_break(const catalog_commit_t *commit,
     for (; inserted < count; inserted++) {
         catalog_revision_t found;
         souk_err_t err = catalog_store_find(commit->store, revisions[inserted].change.revision,
-                                            souk_ctx_arena(commit->ctx), &found);
+                                            commit->work, &found);
         if (err == SOUK_ERR_NOT_FOUND ||
             (err == SOUK_OK && !souk_str_equal(found.nonce, revisions[inserted].nonce))) {
             break;
@@ -105,7 +105,7 @@ static souk_err_t s_look_after_break(const catalog_commit_t *commit,
 /* SOUK_ERR_RETRY when the record has the number that the index waits for. */
 static souk_err_t s_is_newest(const catalog_commit_t *commit, int64_t next) {
     catalog_revision_t newer;
-    souk_err_t err = catalog_store_find(commit->store, next, souk_ctx_arena(commit->ctx), &newer);
+    souk_err_t err = catalog_store_find(commit->store, next, commit->work, &newer);
     switch (err) {
     case SOUK_ERR_NOT_FOUND:
         return SOUK_OK;
@@ -120,6 +120,7 @@ static souk_err_t s_is_newest(const catalog_commit_t *commit, int64_t next) {
 static souk_err_t s_try(const catalog_commit_t *commit, catalog_plan_t *plan,
                         catalog_revision_t *revisions, souk_str_t key, int64_t *ret_lost) {
     int64_t at_us = souk_clock_unix_us() / US_PER_MS * US_PER_MS;
+    souk_arena_reset(commit->work);
     *ret_lost = catalog_applied(commit->service) + 1;
     if (commit->refuses_parts) {
         SOUK_TRY(s_is_newest(commit, *ret_lost));

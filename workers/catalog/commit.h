@@ -13,10 +13,13 @@
 #include "service.h"
 
 #define CATALOG_COMMIT_MAX 200
+/* Enough work for one product or category. */
+#define CATALOG_WORK_BYTES ((size_t)4 * 1024 * 1024)
+#define CATALOG_WORK_KEEP_BYTES ((size_t)1024 * 1024)
 
-/* What a decision wants to write. The strings live in the call's arena. change.revision is filled
- * in by the commit; the document must carry the number too, which is why the decision is told the
- * number it will get. */
+/* What a decision wants to write. The strings live in the commit's work arena. change.revision is
+ * filled in by the commit; the document must carry the number too, which is why the decision is
+ * told the number it will get. */
 typedef struct {
     catalog_change_t changes[CATALOG_COMMIT_MAX];
     size_t count; /* 0: nothing to write, which is a success */
@@ -37,6 +40,10 @@ typedef struct {
     const char *why;
     catalog_decide_fn decide;
     void *arg;
+    /* Of one try: emptied before each decision, so that a writer who loses many numbers does not
+     * use up the call's own memory. What the last decision put there stands when the commit ends.
+     */
+    souk_arena_t *work;
     catalog_objection_t *objection; /* of the decision; told when it is final. NULL: none */
     /* The decision refuses parts by itself: it is asked only when the index is the newest. */
     bool refuses_parts;

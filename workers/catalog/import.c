@@ -9,7 +9,6 @@
 #include "souk/id.h"
 
 #define WORK_ARENA_BYTES ((size_t)64 * 1024 * 1024)
-#define WORK_ARENA_KEEP_BYTES ((size_t)1024 * 1024)
 
 typedef struct {
     souk_ctx_t *ctx;
@@ -18,7 +17,8 @@ typedef struct {
     size_t count;
     bool dry_run;
     catalog_import_result_t *results;
-    souk_arena_t *work; /* of one item's decision */
+    souk_arena_t *item_work; /* of one item's decision */
+    souk_arena_t *work;      /* commit.h: the documents */
 } import_t;
 
 static souk_str_t s_new_id(souk_arena_t *arena) {
@@ -127,7 +127,7 @@ static souk_err_t s_plan_one(import_t *self, const catalog_draft_t *draft, size_
                                    .created_at_us = known ? entity.created_at_us : when->at_us,
                                    .updated_at_us = when->at_us};
     SOUK_TRY(catalog_product_document(draft, item, entity.document, &stamp, &document));
-    document = souk_arena_copy(arena, document);
+    document = souk_arena_copy(self->work, document);
     if (document.data == NULL) {
         return SOUK_ERR_NO_MEMORY;
     }
@@ -146,7 +146,7 @@ static souk_err_t s_decide(void *arg, const catalog_index_t *index, int64_t firs
     import_t *self = arg;
     for (size_t i = 0; i < self->count; i++) {
         const char *detail = "";
-        souk_arena_reset(self->work);
+        souk_arena_reset(self->item_work);
         catalog_import_result_set_slug(&self->results[i], self->items[i].slug);
         souk_err_t err = s_clash(self, i, &detail);
         if (err != SOUK_OK) {
@@ -156,7 +156,7 @@ static souk_err_t s_decide(void *arg, const catalog_index_t *index, int64_t firs
         catalog_objection_t objection = {0};
         const catalog_draft_t draft = {.index = index,
                                        .currency = catalog_service_currency(self->service),
-                                       .arena = self->work,
+                                       .arena = self->item_work,
                                        .objection = &objection};
         const s_when_t when = {.first_revision = first_revision, .at_us = at_us};
         err = s_plan_one(self, &draft, i, &when, plan);
@@ -183,7 +183,8 @@ souk_err_t catalog_products_import(souk_ctx_t *ctx, const catalog_products_impor
     if (import.results == NULL) {
         return SOUK_ERR_NO_MEMORY;
     }
-    import.work = souk_arena_new(WORK_ARENA_BYTES, WORK_ARENA_KEEP_BYTES);
+    import.item_work = souk_arena_new(CATALOG_WORK_BYTES, CATALOG_WORK_KEEP_BYTES);
+    import.work = souk_arena_new(WORK_ARENA_BYTES, CATALOG_WORK_KEEP_BYTES);
     const catalog_commit_t commit = {
         .ctx = ctx,
         .service = import.service,
@@ -192,9 +193,11 @@ souk_err_t catalog_products_import(souk_ctx_t *ctx, const catalog_products_impor
         .why = "import",
         .decide = s_decide,
         .arg = &import,
+        .work = import.work,
         .refuses_parts = true,
     };
     souk_err_t err = catalog_commit(&commit);
+    souk_arena_destroy(&import.item_work);
     souk_arena_destroy(&import.work);
     return err;
 }

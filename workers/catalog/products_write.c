@@ -21,6 +21,7 @@ typedef struct {
     const void *request;
     souk_str_t id, if_match;       /* if_match.data NULL: none */
     souk_str_t former;             /* REVERT: the document to go back to */
+    souk_arena_t *work;            /* commit.h */
     souk_str_t document;           /* out */
     catalog_objection_t objection; /* of the last try; told only when it is final */
 } write_t;
@@ -41,7 +42,7 @@ static souk_err_t s_document(write_t *self, const catalog_index_t *index, souk_s
                              const catalog_stamp_t *stamp) {
     const catalog_draft_t draft = {.index = index,
                                    .currency = catalog_service_currency(self->service),
-                                   .arena = souk_ctx_arena(self->ctx),
+                                   .arena = self->work,
                                    .objection = &self->objection};
     catalog_product_input_t input;
     SOUK_TRY(catalog_product_input(&draft, self->type, self->request, base, &input));
@@ -112,6 +113,9 @@ static souk_err_t s_replay(void *arg, const catalog_revision_t *stored) {
 }
 
 static souk_err_t s_write(write_t *self, const char *method, const char *why) {
+    SOUK_CLEANUP(souk_arena_destroy)
+    souk_arena_t *work = souk_arena_new(CATALOG_WORK_BYTES, CATALOG_WORK_KEEP_BYTES);
+    self->work = work;
     const catalog_commit_t commit = {
         .ctx = self->ctx,
         .service = self->service,
@@ -120,6 +124,7 @@ static souk_err_t s_write(write_t *self, const char *method, const char *why) {
         .why = why,
         .decide = s_decide,
         .arg = self,
+        .work = work,
         .objection = &self->objection,
         .replay = s_replay,
     };
