@@ -1,6 +1,7 @@
 """What the catalogue workers make of a record that somebody else has touched, and of their own sudden deaths."""
 
 import concurrent.futures
+import datetime
 import itertools
 import threading
 
@@ -200,6 +201,43 @@ def test_a_follower_that_was_away_copes_with_a_hole(record_stack):
     stack["catalog-2"].stop()
     everywhere(api, f"/v1/admin/products/{made['id']}", name_is("name 5"), "the newest version")
     assert api.change(made["id"], 6, name="and on").status_code == 200
+
+
+def test_only_old_superseded_revisions_are_trimmed(record_stack):
+    """The newest of an entity stays however old it is, also as a tombstone; what is superseded but young stays too."""
+    stack, api, record = record_stack(catalog=2, env={"SOUK_CATALOG_TRIM_MS": "200"})
+    made, gone, still = api.create(), api.create(), api.create()
+    for version in (1, 2, 3):
+        assert api.change(made["id"], version, name=f"name {version}").status_code == 200
+    headers = {"If-Match": '"1"'}
+    assert api.delete(f"/v1/admin/products/{gone['id']}", headers=headers).status_code == 204
+    ancient = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
+    old = [*record.of(made["id"])[:2], *record.of(gone["id"]), *record.of(still["id"])]
+    for each in old:
+        record.revisions.update_one({"_id": each["_id"]}, {"$set": {"at": ancient}})
+
+    def versions(product):
+        return [each["version"] for each in record.of(product["id"])]
+
+    wait_for(lambda: (versions(made), versions(gone)) == ([3, 4], [2]), what="the trim")
+
+    def trims():
+        return sum(stack[name].log().count("CA-TRIMMED") for name in ("catalog-1", "catalog-2"))
+
+    before = trims()
+    extra = record.of(made["id"])[0]
+    record.revisions.update_one({"_id": extra["_id"]}, {"$set": {"at": ancient}})
+    wait_for(lambda: trims() > before, what="another trim")
+    assert (versions(made), versions(gone), versions(still)) == ([4], [2], [1])
+    for name in ("catalog-1", "catalog-2"):
+        stack[name].stop()
+    for file in stack.folder.rglob("*.snap"):
+        file.unlink()
+    for name in ("catalog-1", "catalog-2"):
+        stack[name].start().wait_ready()
+    everywhere(api, f"/v1/admin/products/{made['id']}", name_is("name 3"), "the newest version")
+    assert api.get(f"/v1/admin/products/{gone['id']}").status_code == 404
+    assert api.change(made["id"], 4, name="and on").status_code == 200
 
 
 def test_a_database_that_refuses_writes_is_unavailable(record_stack, servers):

@@ -29,7 +29,6 @@
 /* A scan reads the whole record on some servers: during a bulk import of others it gets a third of
  * the time. */
 #define SCAN_COST_SHARE 2
-#define TRIM_EVERY_US (3600 * 1000 * (int64_t)US_PER_MS)
 #define TRIM_AT_ONCE 1000
 #define FETCH_ARENA_BYTES ((size_t)256 * 1024 * 1024)
 #define FETCH_ARENA_KEEP_BYTES ((size_t)1024 * 1024)
@@ -420,7 +419,7 @@ static souk_err_t s_trim_look(void *arg, const catalog_revision_t *revision) {
 /* Superseded revisions beyond the age go, the newest of an entity never. Several workers may do it
  * at once: a delete of what is gone is no harm. */
 static souk_err_t s_trim(catalog_follow_t *self) {
-    self->trim_at_us = souk_clock_mono_us() + TRIM_EVERY_US;
+    self->trim_at_us = souk_clock_mono_us() + (int64_t)self->options.trim_interval_ms * US_PER_MS;
     if (self->options.trim_days == 0) {
         return SOUK_OK;
     }
@@ -529,7 +528,7 @@ souk_err_t catalog_follow_new(const catalog_follow_options_t *options, catalog_a
         return err;
     }
     self->arena = souk_arena_new(FETCH_ARENA_BYTES, FETCH_ARENA_KEEP_BYTES);
-    self->trim_at_us = souk_clock_mono_us() + TRIM_EVERY_US;
+    self->trim_at_us = souk_clock_mono_us() + (int64_t)options->trim_interval_ms * US_PER_MS;
     self->snapshot_at_us =
         souk_clock_mono_us() + (int64_t)options->snapshot_interval_ms * US_PER_MS;
     pthread_condattr_t attr;

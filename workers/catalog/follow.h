@@ -19,6 +19,7 @@ typedef struct {
     const char *snapshot_name;
     uint32_t poll_ms, snapshot_interval_ms;
     uint32_t trim_days; /* 0: never */
+    uint32_t trim_interval_ms;
 } catalog_follow_options_t;
 
 /* Starts the thread. Strings are borrowed for the follower's life. */

@@ -91,6 +91,7 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
         .poll_ms = (uint32_t)config->catalog_poll_ms,
         .snapshot_interval_ms = (uint32_t)config->catalog_snapshot_ms,
         .trim_days = (uint32_t)config->catalog_trim_days,
+        .trim_interval_ms = (uint32_t)config->catalog_trim_ms,
     };
     souk_err_t err = catalog_follow_new(&options, self->apply, &self->follow);
     if (err != SOUK_OK) {
