@@ -21,7 +21,7 @@
 #define BATCH_REVISIONS 200
 #define RETRY_MS 1000
 #define APPLY_WAIT_MS 500
-#define PROGRESS_EVERY 10000
+#define PROGRESS_EVERY 2000
 /* Looking past the hint costs a find; where finds are slow (a scan on some servers) it is done more
  * rarely. */
 #define LOOK_PAST_US_MIN (700 * (int64_t)US_PER_MS)
