@@ -352,6 +352,8 @@ def test_large_products_under_contention_need_no_more_memory(record_stack):
     clients = [Api(stack) for _ in range(9)]
     with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
         answers = [each for made in pool.map(create, clients) for each in made]
-    # 504: too many others came first, which so many writers of one record may meet
-    assert {status for status, _ in answers} <= {201, 504}, [a for a in answers if a[0] == 500][:3]
+    # 503 and 504: too many came first, which so many writers of one record may meet on a slow machine
+    assert {status for status, _ in answers} <= {201, 503, 504}, [
+        each for each in answers if each[0] not in (201, 503, 504)
+    ][:3]
     assert 201 in {status for status, _ in answers}

@@ -148,6 +148,9 @@ static souk_err_t s_decide(void *arg, const catalog_index_t *index, int64_t firs
         const char *detail = "";
         souk_arena_reset(self->item_work);
         catalog_import_result_set_slug(&self->results[i], self->items[i].slug);
+        /* What an earlier try found wrong may be right now. */
+        self->results[i].bits.has &= ~((uint64_t)1 << CATALOG_IMPORT_RESULT_CODE_BIT |
+                                       (uint64_t)1 << CATALOG_IMPORT_RESULT_DETAIL_BIT);
         souk_err_t err = s_clash(self, i, &detail);
         if (err != SOUK_OK) {
             SOUK_TRY(s_fail(self, &self->results[i], err, "", detail));

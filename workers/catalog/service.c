@@ -18,7 +18,11 @@ struct catalog_service {
     const souk_worker_config_t *config;
     catalog_apply_t *apply;
     catalog_follow_t *follow;
-    pthread_mutex_t writer;
+    /* A flag and a condition where pthread_mutex_clocklock would do: ThreadSanitizer does not know
+     * that one. */
+    pthread_mutex_t mutex;
+    pthread_cond_t writer_left;
+    bool writer_in; /* under mutex */
 };
 
 const catalog_index_t *catalog_service_index(const catalog_service_t *self) {
@@ -43,11 +47,23 @@ bool catalog_write_lock(catalog_service_t *self, uint32_t timeout_ms) {
     int64_t nanoseconds = until.tv_nsec + (int64_t)timeout_ms * 1000000;
     until.tv_sec += nanoseconds / 1000000000;
     until.tv_nsec = nanoseconds % 1000000000;
-    return pthread_mutex_clocklock(&self->writer, CLOCK_MONOTONIC, &until) == 0;
+    pthread_mutex_lock(&self->mutex);
+    int rc = 0;
+    while (rc == 0 && self->writer_in) {
+        rc = pthread_cond_timedwait(&self->writer_left, &self->mutex, &until);
+    }
+    bool entered = !self->writer_in;
+    self->writer_in = true;
+    pthread_mutex_unlock(&self->mutex);
+    return entered;
 }
 
 void catalog_write_unlock(catalog_service_t *self) {
-    pthread_mutex_unlock(&self->writer);
+    pthread_mutex_lock(&self->mutex);
+    souk_assert(self->writer_in);
+    self->writer_in = false;
+    pthread_cond_signal(&self->writer_left);
+    pthread_mutex_unlock(&self->mutex);
 }
 
 souk_err_t catalog_offer_changes(catalog_service_t *self, const catalog_change_t *changes,
@@ -77,7 +93,12 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
     catalog_service_t *self = calloc(1, sizeof *self);
     souk_assert(self != NULL);
     self->config = config;
-    souk_assert(pthread_mutex_init(&self->writer, NULL) == 0);
+    pthread_condattr_t attr;
+    souk_assert(pthread_condattr_init(&attr) == 0);
+    souk_assert(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    souk_assert(pthread_cond_init(&self->writer_left, &attr) == 0);
+    pthread_condattr_destroy(&attr);
+    souk_assert(pthread_mutex_init(&self->mutex, NULL) == 0);
     self->apply = catalog_apply_new(loop);
     if (config->snapshot_directory[0] != '\0') {
         (void)mkdir(config->snapshot_directory,
@@ -99,7 +120,8 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
                  SOUK_F_TEXT("needs", "a MongoDB connection string that names a database"));
         catalog_apply_close(self->apply);
         catalog_apply_destroy(&self->apply);
-        pthread_mutex_destroy(&self->writer);
+        pthread_cond_destroy(&self->writer_left);
+        pthread_mutex_destroy(&self->mutex);
         free(self);
         return err;
     }
@@ -112,7 +134,8 @@ static void s_stop(void *service) {
     catalog_apply_close(self->apply);
     catalog_follow_destroy(&self->follow);
     catalog_apply_destroy(&self->apply);
-    pthread_mutex_destroy(&self->writer);
+    pthread_cond_destroy(&self->writer_left);
+    pthread_mutex_destroy(&self->mutex);
     free(self);
     mongoc_cleanup();
 }
