@@ -1,6 +1,4 @@
 /* Create, change and delete of categories: as products_write.c, against the tree. */
-#include <stdio.h>
-
 #include "commit.h"
 #include "gen/catalog_handlers.h"
 #include "product.h"
@@ -27,17 +25,6 @@ typedef struct {
     souk_str_t document;
     catalog_objection_t objection;
 } write_t;
-
-static souk_err_t s_check_version(write_t *self, const catalog_entity_t *entity) {
-    char version[24];
-    int size = snprintf(version, sizeof version, "%lld", (long long)entity->version);
-    if (souk_str_equal(self->if_match, SOUK_STR("*")) ||
-        souk_str_equal(self->if_match, (souk_str_t){.data = version, .size = (size_t)size})) {
-        return SOUK_OK;
-    }
-    return catalog_refuse(&self->objection, SOUK_ERR_PRECONDITION_FAILED, "",
-                          "the category is at version %s", version);
-}
 
 static souk_err_t s_set_parent(write_t *self, const catalog_index_t *index,
                                catalog_category_record_t *category) {
@@ -136,7 +123,7 @@ static souk_err_t s_decide(void *arg, const catalog_index_t *index, int64_t revi
         if (!known) {
             return SOUK_ERR_NOT_FOUND;
         }
-        SOUK_TRY(s_check_version(self, &entity));
+        SOUK_TRY(catalog_require_version(&self->objection, self->if_match, entity.version));
     }
     self->document = (souk_str_t){0};
     if (self->act == ACT_DELETE) {

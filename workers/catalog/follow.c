@@ -12,6 +12,7 @@
 #include "souk/log.h"
 #include "souk/metrics.h"
 #include "store.h"
+#include "trim.h"
 
 #define US_PER_MS 1000
 /* A gap of this many numbers is always worth asking for singly; a larger one when finds have been
@@ -29,7 +30,6 @@
 /* A scan reads the whole record on some servers: during a bulk import of others it gets a third of
  * the time. */
 #define SCAN_COST_SHARE 2
-#define TRIM_AT_ONCE 1000
 #define FETCH_ARENA_BYTES ((size_t)256 * 1024 * 1024)
 #define FETCH_ARENA_KEEP_BYTES ((size_t)1024 * 1024)
 #define US_PER_DAY (86400LL * 1000 * US_PER_MS)
@@ -57,7 +57,8 @@ struct catalog_follow {
     int64_t trim_at_us;
 };
 
-static bool s_stopping(catalog_follow_t *self) {
+static bool s_stopping(void *arg) {
+    catalog_follow_t *self = arg;
     pthread_mutex_lock(&self->mutex);
     bool stop = self->stop;
     pthread_mutex_unlock(&self->mutex);
@@ -391,52 +392,13 @@ static void s_write_snapshot(catalog_follow_t *self) {
     }
 }
 
-typedef struct {
-    catalog_follow_t *self;
-    int64_t older_than_us;
-    int64_t found[TRIM_AT_ONCE];
-    size_t count;
-} trim_t;
-
-static souk_err_t s_trim_look(void *arg, const catalog_revision_t *revision) {
-    trim_t *trim = arg;
-    if (revision->at_us >= trim->older_than_us || trim->count == TRIM_AT_ONCE) {
-        return SOUK_OK;
-    }
-    catalog_gate_t *gate = catalog_apply_gate(trim->self->apply);
-    catalog_gate_read(gate);
-    const catalog_index_t *index = catalog_apply_index(trim->self->apply);
-    int64_t newest = index != NULL ? catalog_index_version(index, revision->change.kind,
-                                                           revision->change.entity_id)
-                                   : 0;
-    catalog_gate_read_end(gate);
-    if (revision->change.version < newest) {
-        trim->found[trim->count++] = revision->change.revision;
-    }
-    return SOUK_OK;
-}
-
-/* Superseded revisions beyond the age go, the newest of an entity never. Several workers may do it
- * at once: a delete of what is gone is no harm. */
 static souk_err_t s_trim(catalog_follow_t *self) {
     self->trim_at_us = souk_clock_mono_us() + (int64_t)self->options.trim_interval_ms * US_PER_MS;
     if (self->options.trim_days == 0) {
         return SOUK_OK;
     }
-    trim_t *trim = calloc(1, sizeof *trim);
-    souk_assert(trim != NULL);
-    trim->self = self;
-    trim->older_than_us = souk_clock_unix_us() - (int64_t)self->options.trim_days * US_PER_DAY;
-    uint64_t unreadable = 0;
-    souk_err_t err = catalog_store_scan(self->store, 0, s_trim_look, trim, &unreadable);
-    for (size_t i = 0; err == SOUK_OK && i < trim->count && !s_stopping(self); i++) {
-        err = catalog_store_remove(self->store, trim->found[i]);
-    }
-    if (err == SOUK_OK && trim->count > 0) {
-        souk_log(SOUK_LOG_INFO, "CA-TRIMMED", SOUK_F_INT("revisions", trim->count));
-    }
-    free(trim);
-    return err;
+    int64_t older_than_us = souk_clock_unix_us() - (int64_t)self->options.trim_days * US_PER_DAY;
+    return catalog_trim(self->store, self->apply, older_than_us, s_stopping, self);
 }
 
 /* ---- the thread ---- */

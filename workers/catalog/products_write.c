@@ -1,6 +1,5 @@
 /* Create, change, delete and revert of one product: each decides against the index and commits one
  * revision (commit.h). */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "commit.h"
@@ -25,17 +24,6 @@ typedef struct {
     souk_str_t document;           /* out */
     catalog_objection_t objection; /* of the last try; told only when it is final */
 } write_t;
-
-static souk_err_t s_check_version(write_t *self, const catalog_entity_t *entity) {
-    char version[24];
-    int size = snprintf(version, sizeof version, "%lld", (long long)entity->version);
-    if (souk_str_equal(self->if_match, SOUK_STR("*")) ||
-        souk_str_equal(self->if_match, (souk_str_t){.data = version, .size = (size_t)size})) {
-        return SOUK_OK;
-    }
-    return catalog_refuse(&self->objection, SOUK_ERR_PRECONDITION_FAILED, "",
-                          "the product is at version %s", version);
-}
 
 /* A request's fields against the index -> the document. base: what absent fields are taken from. */
 static souk_err_t s_document(write_t *self, const catalog_index_t *index, souk_str_t base,
@@ -69,7 +57,7 @@ static souk_err_t s_decide(void *arg, const catalog_index_t *index, int64_t revi
         return SOUK_ERR_NOT_FOUND;
     }
     if (self->act != ACT_CREATE) {
-        SOUK_TRY(s_check_version(self, &entity));
+        SOUK_TRY(catalog_require_version(&self->objection, self->if_match, entity.version));
     }
     catalog_stamp_t stamp = {.id = self->id,
                              .revision = revision,
