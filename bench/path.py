@@ -127,7 +127,9 @@ def fill(stack):
     with open(products, "wb") as file:
         generate = [soukctl, "generate", "products", "--count", str(PRODUCTS), "--seed", "1"]
         subprocess.run(generate, check=True, stdout=file)
-    seed = ROOT / "deploy" / "local" / "seed" / "categories.jsonl"  # the generated products name these
+    seed = (
+        ROOT / "deploy" / "local" / "seed" / "categories.jsonl"
+    )  # the generated products name these
     stack.soukctl("import", "categories", str(seed))
     stack.soukctl("import", "products", str(products))
     count = lambda: len(json.loads(get(f"{stack.url}/v1/products?limit=1"))["data"])  # noqa: E731
