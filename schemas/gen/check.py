@@ -40,12 +40,12 @@ class Checker:
 
     def add(self, node: Map | Seq, key: str | int | None, what: str, fix: str) -> None:
         if isinstance(key, str) and isinstance(node, Map):
-            line = node.line_of(key)
-        elif isinstance(key, int):
-            line = node.lines[key] if isinstance(node, Seq) else node.line
+            place = node.place_of(key)
+        elif isinstance(key, int) and isinstance(node, Seq):
+            place = f"{node.file}:{node.lines[key]}"
         else:
-            line = node.line
-        self.problems.append(f"{node.file}:{line}: {what}; {fix}")
+            place = f"{node.file}:{node.line}"
+        self.problems.append(f"{place}: {what}; {fix}")
 
     def finish(self) -> None:
         if self.problems:

@@ -32,14 +32,24 @@ class Problem(Exception):
 
 
 class Map(dict[str, Any]):
-    """A mapping that knows its file, its line and the line of each key."""
+    """A mapping that knows its file, its line and the line of each key; keys of a part know their own file."""
 
     def __init__(self, file: str, line: int):
         super().__init__()
         self.file, self.line, self.lines = file, line, dict[str, int]()
+        self.files: dict[str, str] = {}
 
-    def line_of(self, key: str) -> int:
-        return self.lines.get(key, self.line)
+    def place_of(self, key: str) -> str:
+        """Where the key stands, as file:line."""
+        return f"{self.files.get(key, self.file)}:{self.lines.get(key, self.line)}"
+
+    def absorb(self, part: Map) -> list[str]:
+        """Takes over the keys of a part of it in another file; returns those that were there already."""
+        twice = [key for key in part if key in self]
+        for key in part:
+            if key not in twice:
+                self[key], self.lines[key], self.files[key] = part[key], part.lines[key], part.file
+        return twice
 
 
 class Seq(list[Any]):

@@ -42,7 +42,7 @@ def unique(
             f"{what} {value} stands twice",
             f"change one (the first is on line {seen[value]})",
         )
-    seen.setdefault(value, row.line_of(key))
+    seen.setdefault(value, row.lines[key])
 
 
 def errors(check: Checker, root: Map) -> list[Error]:

@@ -142,4 +142,27 @@ methods:
     success: {status: 200}
     errors: []
 """,
+    "stock.shelf.yaml": """part_of: stock
+types:
+  shelf:
+    description: A shelf.
+    fields:
+      room: {type: int, required: true, description: Room., example: 3}
+methods:
+  look:
+    summary: Look at a shelf
+    class: read
+    key: none
+    priority: batch
+    auth: none
+    timeout_ms: 1000
+    lane: slot
+    request_bytes_max: 0
+    reply_bytes_max: 1000
+    memory_bytes_max: 65536
+    request: {}
+    reply_type: shelf
+    success: {status: 200}
+    errors: []
+""",
 }

@@ -168,8 +168,11 @@ def test_a_number_is_not_reused(folder):
 def test_a_removed_method_and_a_removed_type(folder):
     (folder / "lock.json").write_text(lock.text(lock.make(meta.read(folder))))
     (folder / "stock.yaml").unlink()
+    (folder / "stock.shelf.yaml").unlink()
     (folder / "shop.yaml").write_text(FILES["shop.yaml"].replace("    calls: [stock.count]\n", ""))
-    assert "methods.stock.count was removed" in lock.check(folder, meta.read(folder))[0]
+    problems = "\n".join(lock.check(folder, meta.read(folder)))
+    assert "methods.stock.count was removed" in problems
+    assert "types.stock.shelf was removed" in problems
 
 
 def test_a_waiver_excuses_its_break_and_no_other(folder):

@@ -40,6 +40,12 @@ CASES = [
         "  - not_found",
         "is no row",
     ),
+    # parts
+    ("stock.shelf.yaml", "part_of: stock", "part_of: shop", "is part of shop"),
+    ("stock.shelf.yaml", "part_of", "service", "has the unknown key service"),
+    ("stock.shelf.yaml", "  look:", "  count:", "count stands in another file of the service too"),
+    ("stock.shelf.yaml", "type: int", "type: itn", "stock.shelf.yaml:6"),
+    ("stock.shelf.yaml", "class: read", "class: raed", "stock.shelf.yaml:10"),
     # errors
     (
         "errors.yaml",
@@ -461,9 +467,15 @@ def test_rule(folder, file, old, new, said):
         meta.read(folder)
     hits = [line for line in caught.value.lines if said in line]
     assert hits, caught.value
-    assert re.match(r"[a-z]+\.yaml:[0-9]+: .+; .+", hits[0]), (
+    assert re.match(r"[a-z.]+\.yaml:[0-9]+: .+; .+", hits[0]), (
         "file, line, what is wrong, how to mend it"
     )
+
+
+def test_a_part_of_no_service(folder):
+    (folder / "stick.shelf.yaml").write_text(FILES["stock.shelf.yaml"])
+    with pytest.raises(Problem, match="stick.shelf.yaml:1: it is part of no service"):
+        meta.read(folder)
 
 
 def test_the_line_is_the_bad_one(folder):
