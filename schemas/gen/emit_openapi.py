@@ -182,7 +182,7 @@ class _Document:
         ret: Json = {
             "name": one.source_name or one.name,
             "in": one.source,
-            "required": one.required,
+            "required": one.required or one.source == "path",
             "description": one.description,
             "schema": schema,
         }
@@ -291,7 +291,9 @@ class _Document:
         if one.description:
             ret["description"] = one.description
         parameters = [
-            self.parameter(each) for each in one.request.of_source("path", "query", "header")
+            self.parameter(each)
+            for each in one.request.of_source("path", "query", "header")
+            if each.source != "path" or f"{{{each.name}}}" in one.http[at].path
         ]
         if one.key != "none":
             parameters.append(

@@ -296,14 +296,17 @@ class Services:
                 f"{said} has no HTTP binding but fields from path, query or header",
                 "remove from:",
             )
-        fields = sorted(each.name for each in one.request.of_source("path"))
+        fields = {each.name: each for each in one.request.of_source("path")}
+        needed = {each.name for each in fields.values() if each.required}
+        used: list[set[str]] = []
         for at, each in zip([row for row in seq if isinstance(row, Map)], one.http, strict=True):
             params = re.findall(r"\{(\w+)\}", each.path)
-            if sorted(params) != fields:
+            used.append(set(params))
+            if not needed <= set(params) <= set(fields) or len(params) != len(set(params)):
                 check.add(
                     at,
                     "path",
-                    f"{each.path} has the parameters {params or 'none'}, the fields from: path are {fields or 'none'}",
+                    f"{each.path} has the parameters {params or 'none'}, the fields from: path are {sorted(fields) or 'none'}",
                     "make them the same",
                 )
             if each.verb in ("GET", "DELETE") and body:
@@ -325,6 +328,14 @@ class Services:
             for other, method, _ in self.routes:
                 self.conflict(at, each, other, method)
             self.routes.append((each, one, at))
+        for name in fields.keys() - needed:
+            if all(name in each for each in used) or not any(name in each for each in used):
+                check.add(
+                    node["request"],
+                    name,
+                    f"{said} takes the optional {name} from {'every' if used and name in used[0] else 'no'} path",
+                    "add required: true, or a binding with it and one without",
+                )
 
     def conflict(self, at: Map, new: Binding, old: Binding, method: Method) -> None:
         """Refuses two equal routes, and two of which neither is the more literal everywhere."""

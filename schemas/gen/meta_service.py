@@ -341,10 +341,6 @@ class Types:
             )
         if one.nullable:
             check.add(node, "nullable", f"{what} is nullable", f"a {source} value cannot be null")
-        if source == "path" and not one.required:
-            check.add(
-                node, None, f"{what} is optional", "a path has all its parts: add required: true"
-            )
         if source == "header" and "name" not in node:
             check.add(node, None, f"{what} has no name", "add the header's name, as name: If-Match")
 

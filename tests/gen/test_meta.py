@@ -1,9 +1,10 @@
 """Each rule of the meta-schema: one schema that breaks it, and what is said of it."""
 
+import json
 import re
 
 import pytest
-from gen import meta
+from gen import emit_openapi, meta
 from gen.loader import Problem
 from sound import FILES, ROOT
 
@@ -265,7 +266,7 @@ CASES = [
         "shop.yaml",
         "max: 30, required: true, description: Id., example: thg_01JD3YV4M8Q6T0R7ZK5N2X9W1B}\n      if_match",
         "max: 30, description: Id., example: thg_01JD3YV4M8Q6T0R7ZK5N2X9W1B}\n      if_match",
-        "a path has all its parts",
+        "takes the optional id from every path",
     ),
     ("shop.yaml", "name: If-Match, ", "", "add the header's name"),
     (
@@ -406,6 +407,12 @@ CASES = [
         'GET, path: "/v1/things/{key}"',
         "the fields from: path are ['id']",
     ),
+    (
+        "shop.yaml",
+        "      name: {type: str, min: 1, max: 20, required: true, description: Name., example: cart}\n      price",
+        "      at: {type: str, from: path, max: 9, description: At., example: a}\n      name: {type: str, min: 1, max: 20, required: true, description: Name., example: cart}\n      price",
+        "takes the optional at from no path",
+    ),
     ("shop.yaml", "verb: POST", "verb: DELETE", "DELETE of method create has the body field name"),
     ("shop.yaml", "verb: PATCH", "verb: GET", "is bound to method change of class keyed"),
     ("shop.yaml", "class: read", "class: unkeyed", "GET reads"),
@@ -512,3 +519,30 @@ def test_a_method_may_be_bound_twice_and_a_literal_beats_a_parameter(folder):
     )
     (folder / "stock.yaml").write_text(text)
     assert len(meta.read(folder).services[1].methods[0].http) == 2
+
+
+def test_a_path_field_may_be_of_some_bindings_only(folder):
+    text = FILES["shop.yaml"].replace(
+        "      - {verb: POST, path: /v1/things}",
+        '      - {verb: POST, path: /v1/things}\n      - {verb: POST, path: "/v1/shelves/{shelf}/things"}',
+    )
+    text = text.replace(
+        "      name: {type: str, min: 1, max: 20, required: true, description: Name., example: cart}\n      price",
+        "      shelf: {type: str, from: path, max: 9, description: Shelf., example: a}\n"
+        "      name: {type: str, min: 1, max: 20, required: true, description: Name., example: cart}\n      price",
+    )
+    (folder / "shop.yaml").write_text(text)
+    paths = json.loads(emit_openapi.document(meta.read(folder)))["paths"]
+    named = {
+        path: [each["name"] for each in item["post"]["parameters"] if each["in"] == "path"]
+        for path, item in paths.items()
+        if "post" in item
+    }
+    assert named == {"/v1/things": [], "/v1/shelves/{shelf}/things": ["shelf"]}
+    assert all(
+        each["required"]
+        for item in paths.values()
+        for operation in item.values()
+        for each in operation["parameters"]
+        if each["in"] == "path"
+    )
