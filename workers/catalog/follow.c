@@ -123,6 +123,7 @@ static souk_err_t s_load_one(void *arg, const catalog_revision_t *revision) {
  * be higher, must not be taken for that of the new one. The mailbox may be full of changes to the
  * old one: those are applied soon. */
 static souk_err_t s_hand_over(catalog_follow_t *self, catalog_index_t **index_p) {
+    catalog_index_set_record(*index_p, self->identity);
     int64_t revision = catalog_index_revision(*index_p);
     uint64_t indexes = catalog_apply_indexes(self->apply);
     souk_err_t err = SOUK_ERR_OVERLOADED;

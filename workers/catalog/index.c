@@ -85,6 +85,15 @@ void catalog_index_skip(catalog_index_t *self, int64_t revision) {
     }
 }
 
+void catalog_index_set_record(catalog_index_t *self, const char *identity) {
+    souk_assert(strlen(identity) < sizeof(self->record));
+    memcpy(self->record, identity, strlen(identity) + 1);
+}
+
+const char *catalog_index_record(const catalog_index_t *self) {
+    return self->record;
+}
+
 /* ---- look-ups ---- */
 
 bool catalog_index_entity(const catalog_index_t *self, catalog_kind_t kind, souk_str_t id,
@@ -207,5 +216,22 @@ void catalog_index_each(const catalog_index_t *self,
                                             .document = entity.document});
             }
         }
+    }
+}
+
+void catalog_index_each_since(const catalog_index_t *self, int64_t after,
+                              bool (*fn)(void *arg, const catalog_change_t *change), void *arg) {
+    const catalog_sort_key_t key = {.number = after < INT64_MAX ? after + 1 : after};
+    catalog_order_pos_t pos = catalog_order_seek(&self->by_revision, &key, false);
+    uint32_t ordinal = 0;
+    bool more = true;
+    while (more && catalog_order_next(&self->by_revision, &pos, &ordinal)) {
+        const catalog_item_t *item = &self->items[ordinal];
+        more = fn(arg, &(catalog_change_t){.revision = item->revision,
+                                           .kind = CATALOG_PRODUCT,
+                                           .entity_id = catalog_item_id(item),
+                                           .version = item->version,
+                                           .deleted = item->block == NULL,
+                                           .document = catalog_item_document(item)});
     }
 }

@@ -10,6 +10,8 @@
 typedef struct catalog_index catalog_index_t;
 /* Levels of the category tree. */
 #define CATALOG_DEPTH_MAX 12
+/* What tells one database from another. */
+#define CATALOG_IDENTITY_CHARS 32
 
 typedef enum { CATALOG_PRODUCT, CATALOG_CATEGORY } catalog_kind_t;
 
@@ -44,6 +46,10 @@ int64_t catalog_index_revision(const catalog_index_t *self);
 /* Counts a revision that cannot be applied as done. */
 void catalog_index_skip(catalog_index_t *self, int64_t revision);
 
+/* The identity of the database that the revisions are of; "" until it is set. */
+void catalog_index_set_record(catalog_index_t *self, const char *identity);
+const char *catalog_index_record(const catalog_index_t *self);
+
 /* Look-ups; a found string is borrowed, an empty one means none. Slugs: of entities that are not
  * deleted. A SKU stays bound to its product for good. */
 bool catalog_index_entity(const catalog_index_t *self, catalog_kind_t kind, souk_str_t id,
@@ -77,5 +83,9 @@ void catalog_index_remember_sku(catalog_index_t *self, souk_str_t sku, souk_str_
 uint64_t catalog_index_entities(const catalog_index_t *self);
 void catalog_index_each(const catalog_index_t *self,
                         void (*fn)(void *arg, const catalog_change_t *change), void *arg);
+/* Products by their newest revision, from the first behind `after`; deleted ones too. Costs what is
+ * visited: fn returns false to end. */
+void catalog_index_each_since(const catalog_index_t *self, int64_t after,
+                              bool (*fn)(void *arg, const catalog_change_t *change), void *arg);
 
 #endif

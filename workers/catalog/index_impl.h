@@ -43,6 +43,7 @@ struct catalog_index {
     souk_arena_t *sku_keys;
     roaring_bitmap_t *statuses[CATALOG_STATUSES];
     catalog_order_t by_created, by_price, by_name;
+    catalog_order_t by_revision; /* deleted ones too */
     catalog_prices_t prices;
     catalog_postings_t postings;
     catalog_facets_t facets;
@@ -51,6 +52,7 @@ struct catalog_index {
     souk_arena_t *arena, *former; /* scratch of a change: the new document's, the old one's */
     souk_buf_t buf;               /* scratch of a change */
     char currency[4];
+    char record[CATALOG_IDENTITY_CHARS + 1];
 };
 
 souk_str_t catalog_item_id(const catalog_item_t *self);

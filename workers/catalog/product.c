@@ -316,6 +316,7 @@ static void s_copy_plain(const catalog_product_input_t *input, catalog_product_t
     catalog_product_set_slug(ret, input->slug);
     catalog_product_set_name(ret, input->name);
     catalog_product_set_status(ret, input->status);
+    catalog_product_set_tax_category(ret, input->tax_category);
     if (s_given(&input->bits, CATALOG_PRODUCT_INPUT_DESCRIPTION_BIT)) {
         catalog_product_set_description(ret, input->description);
     }

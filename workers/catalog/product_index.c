@@ -50,6 +50,11 @@ static catalog_sort_key_t s_name_key(const void *owner, uint32_t ordinal) {
     return (catalog_sort_key_t){.text = catalog_item_name_key(item), .id = catalog_item_id(item)};
 }
 
+static catalog_sort_key_t s_revision_key(const void *owner, uint32_t ordinal) {
+    const catalog_item_t *item = &((const catalog_index_t *)owner)->items[ordinal];
+    return (catalog_sort_key_t){.number = item->revision, .id = catalog_item_id(item)};
+}
+
 void catalog_product_init(catalog_index_t *self) {
     catalog_map_init(&self->by_id);
     catalog_map_init(&self->by_slug);
@@ -65,6 +70,7 @@ void catalog_product_init(catalog_index_t *self) {
     catalog_order_init(&self->by_created, s_created_key, self);
     catalog_order_init(&self->by_price, s_price_key, self);
     catalog_order_init(&self->by_name, s_name_key, self);
+    catalog_order_init(&self->by_revision, s_revision_key, self);
     catalog_prices_init(&self->prices);
     catalog_text_init(&self->text);
     catalog_postings_init(&self->postings, &self->text);
@@ -86,6 +92,7 @@ void catalog_product_done(catalog_index_t *self) {
     catalog_order_done(&self->by_created);
     catalog_order_done(&self->by_price);
     catalog_order_done(&self->by_name);
+    catalog_order_done(&self->by_revision);
     catalog_prices_done(&self->prices);
     catalog_postings_done(&self->postings);
     catalog_facets_done(&self->facets);
@@ -359,6 +366,9 @@ souk_err_t catalog_product_apply(catalog_index_t *self, const catalog_change_t *
     uint32_t ordinal = catalog_item_require(self, change->entity_id);
     catalog_item_t *item = &self->items[ordinal];
     char *former_block = item->block;
+    if (item->version > 0) {
+        catalog_order_remove(&self->by_revision, ordinal);
+    }
     if (former_block != NULL) {
         s_decode(self, item, &former);
         s_leave(self, ordinal, &former);
@@ -370,6 +380,7 @@ souk_err_t catalog_product_apply(catalog_index_t *self, const catalog_change_t *
         next.updated_at_us = item->updated_at_us;
     }
     *item = next;
+    catalog_order_insert(&self->by_revision, ordinal);
     if (!change->deleted) {
         s_enter(self, ordinal, &product);
     }

@@ -21,7 +21,6 @@
 #include "souk/base.h"
 #include "souk/err.h"
 
-#define CATALOG_IDENTITY_CHARS 32
 #define CATALOG_NONCE_CHARS 24
 
 typedef struct {
