@@ -85,8 +85,12 @@ static bool s_is_json(souk_str_t type) {
 /* Credentials, and the rate of the key. */
 static bool s_admit(souk_exchange_t *exchange, const souk_route_t *route, const souk_http1_t *http1,
                     const souk_buf_t *in) {
-    if (route->scope == NULL) {
+    if (route->auth == SOUK_AUTH_NONE || route->auth == SOUK_AUTH_OPTIONAL) {
         return true;
+    }
+    if (route->auth != SOUK_AUTH_SCOPE) {
+        s_problem(exchange, SOUK_ERR_UNAUTHENTICATED, NULL);
+        return false;
     }
     const souk_key_t *key = NULL;
     souk_err_t err = souk_keys_check(exchange->server->keys,

@@ -229,7 +229,7 @@ static void s_on_deadline(void *arg) {
 static size_t s_bytes_bound(const souk_req_t *req) {
     return REQ_OVERHEAD_BYTES + req->service.size + req->method.size + req->key.size +
            req->key_hash.size + req->traceparent.size + req->principal.size + req->body.size +
-           req->request_id.size;
+           req->request_id.size + req->address.size;
 }
 
 /* Whether the call can be taken, and by whom. */

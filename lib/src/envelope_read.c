@@ -11,20 +11,10 @@
 
 /* How many elements version 1.0 of each type has, the version and the type included. */
 static const uint8_t s_elements[] = {
-    [SOUK_MSG_HELLO] = 5,
-    [SOUK_MSG_WELCOME] = 7,
-    [SOUK_MSG_READY] = 3,
-    [SOUK_MSG_CREDIT] = 3,
-    [SOUK_MSG_REQ] = SOUK_REQ_ELEMENTS,
-    [SOUK_MSG_REP] = 6,
-    [SOUK_MSG_ERR] = 6,
-    [SOUK_MSG_REFUSED] = 4,
-    [SOUK_MSG_CANCEL] = 3,
-    [SOUK_MSG_PING] = 3,
-    [SOUK_MSG_PONG] = 3,
-    [SOUK_MSG_DRAIN] = 2,
-    [SOUK_MSG_DRAINED] = 2,
-    [SOUK_MSG_GOAWAY] = 3,
+    [SOUK_MSG_HELLO] = 5,   [SOUK_MSG_WELCOME] = 7, [SOUK_MSG_READY] = 3, [SOUK_MSG_CREDIT] = 3,
+    [SOUK_MSG_REQ] = 16,    [SOUK_MSG_REP] = 6,     [SOUK_MSG_ERR] = 6,   [SOUK_MSG_REFUSED] = 4,
+    [SOUK_MSG_CANCEL] = 3,  [SOUK_MSG_PING] = 3,    [SOUK_MSG_PONG] = 3,  [SOUK_MSG_DRAIN] = 2,
+    [SOUK_MSG_DRAINED] = 2, [SOUK_MSG_GOAWAY] = 3,
 };
 
 /* ---- Values ------------------------------------------------------------------------------------
@@ -263,7 +253,8 @@ static souk_err_t s_read_req_rest(souk_mp_cursor_t *at, souk_req_t *req) {
     return s_visible_or_nil(at, REQUEST_ID_BYTES_MAX, &req->request_id);
 }
 
-static souk_err_t s_read_req(souk_mp_cursor_t *at, uint32_t count, souk_envelope_t *ret) {
+static souk_err_t s_read_req(souk_mp_cursor_t *at, uint32_t count, uint32_t *ret_read,
+                             souk_envelope_t *ret) {
     souk_req_t *req = &ret->as.req;
     souk_str_t corr;
     SOUK_TRY(s_bin(at, 1, SOUK_CORR_BYTES, &corr));
@@ -272,7 +263,12 @@ static souk_err_t s_read_req(souk_mp_cursor_t *at, uint32_t count, souk_envelope
     if (count < s_elements[SOUK_MSG_REQ]) {
         return SOUK_ERR_MALFORMED;
     }
-    return s_read_req_rest(at, req);
+    SOUK_TRY(s_read_req_rest(at, req));
+    if (count > s_elements[SOUK_MSG_REQ]) {
+        SOUK_TRY(s_visible_or_nil(at, SOUK_ADDRESS_BYTES_MAX, &req->address));
+        *ret_read = s_elements[SOUK_MSG_REQ] + 1;
+    }
+    return SOUK_OK;
 }
 
 static souk_err_t s_read_rep(souk_mp_cursor_t *at, uint32_t count, souk_rep_t *rep) {
@@ -308,7 +304,7 @@ static souk_err_t s_read_goaway(souk_mp_cursor_t *at, uint32_t count, uint32_t *
 static souk_err_t s_read_fields(souk_mp_cursor_t *at, souk_msg_type_t type, uint32_t count,
                                 uint32_t *ret_read, souk_envelope_t *ret) {
     if (type == SOUK_MSG_REQ && count > 2) {
-        return s_read_req(at, count, ret);
+        return s_read_req(at, count, ret_read, ret);
     }
     if (count < s_elements[type]) {
         return SOUK_ERR_MALFORMED;

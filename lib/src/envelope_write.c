@@ -100,6 +100,7 @@ void souk_envelope_req_tail(souk_buf_t *buf, const souk_req_t *req) {
     s_bin_or_nil(buf, req->principal);
     souk_mp_write_bin(buf, req->body);
     s_str_or_nil(buf, req->request_id);
+    s_str_or_nil(buf, req->address);
 }
 
 void souk_envelope_req_forward(souk_buf_t *buf, const souk_req_t *req,

@@ -18,7 +18,7 @@ _KINDS: dict[str, tuple[Any, str]] = {
     "seq": ((Seq,), "a list [...]"),
     "texts": ((Seq,), "a list of texts [...]"),
     "any": ((str, int, float, bool, Map, Seq, type(None)), "a value"),
-    "auth": ((str, Map), 'none or {scope: "..."}'),
+    "auth": ((str, Map), 'none, optional, guest, user or {scope: "..."}'),
 }
 
 

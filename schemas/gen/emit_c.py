@@ -242,6 +242,39 @@ def metrics_c(project: Project) -> str:
     return "\n".join(parts)
 
 
+def roles_h(project: Project) -> str:
+    rows = "".join(f"    {each.enum},\n" for each in project.roles)
+    return guard(
+        "GEN_ROLES_H",
+        f"""#include "souk/roles.h"
+
+/* Indexes of souk_user_roles. */
+enum {{
+{rows}    SOUK_USER_ROLES_COUNT,
+}};
+""",
+    )
+
+
+def roles_c(project: Project) -> str:
+    parts = [NOTE + '#include "gen/roles.h"\n']
+    rows = []
+    for at, each in enumerate(project.roles):
+        row = f".name = {c_str(each.name)}"
+        if each.scopes:
+            parts.append(_names(f"s_scopes_{at}", each.scopes))
+            row += f", .scopes = s_scopes_{at}, .scopes_count = {len(each.scopes)}"
+        rows.append(f"    [{each.enum}] = {{{row}}},\n")
+    scopes = "".join(f"    {c_str(each.name)},\n" for each in project.scopes) or "    NULL,\n"
+    parts.append(
+        f"const souk_user_role_t souk_user_roles[] = {{\n{c_rows(rows)}}};\n"
+        "const size_t souk_user_roles_count = SOUK_USER_ROLES_COUNT;\n\n"
+        f"const char *const souk_scopes[] = {{\n{scopes}}};\n"
+        f"const size_t souk_scopes_count = {len(project.scopes)};\n"
+    )
+    return "\n".join(parts)
+
+
 def files(project: Project) -> dict[str, str]:
     return {
         "include/souk/err.h": err_h(project),
@@ -250,4 +283,6 @@ def files(project: Project) -> dict[str, str]:
         "src/config.c": config_c(project),
         "include/gen/metrics.h": metrics_h(project),
         "src/metrics.c": metrics_c(project),
+        "include/gen/roles.h": roles_h(project),
+        "src/roles.c": roles_c(project),
     }

@@ -86,6 +86,15 @@ def _fields(fields: list[Field], with_source: bool) -> str:
     return _table(["field", *(["in"] if with_source else []), "type", "required", "meaning"], rows)
 
 
+_AUTH = {
+    "none": "For anybody.",
+    "optional": "For anybody; credentials are taken when they are sent.",
+    "guest": "For guests and users.",
+    "user": "For users.",
+    "scope": "Scope: `{scope}`.",
+}
+
+
 def _json(value: object) -> str:
     return "```json\n" + examples.compact(value) + "\n```\n"
 
@@ -96,7 +105,7 @@ def _method(project: Project, one: Method) -> str:
     out += [f"`{each.verb} {each.path}`  " for each in one.http]
     out.append(f"\n{one.summary}." + (f" {one.description}" if one.description else "") + "\n")
     facts = [
-        f"Scope: {f'`{one.scope}`' if one.scope else 'none needed'}.",
+        _AUTH[one.auth].format(scope=one.scope),
         f"Class {one.cls}, priority {one.priority}.",
         f"Idempotency-Key {keys[one.key]}.",
         f"Answers within {one.timeout_ms} ms.",
@@ -140,6 +149,31 @@ def _method(project: Project, one: Method) -> str:
     return "\n".join(out)
 
 
+def _who(project: Project) -> str:
+    """Credentials, scopes and roles."""
+    scopes = _table(
+        ["scope", "allows"], [[f"`{each.name}`", each.description] for each in project.scopes]
+    )
+    roles = _table(
+        ["role", "meaning", "scopes"],
+        [
+            [
+                each.name,
+                each.description,
+                ", ".join("all" if scope == "*" else f"`{scope}`" for scope in each.scopes)
+                or "none",
+            ]
+            for each in project.roles
+        ],
+    )
+    return (
+        "## Credentials\n\n"
+        "`Authorization: Bearer` with one of: a user's access token (a JWT), a guest token (`gst....`), an API key (`souk_...`). A scope is had by an API "
+        "key that was given it, and by a user with a role that has it. 401: no credentials, or bad ones; 403: good ones, but not for this. "
+        "Where a method is for anybody, credentials are not looked at.\n\n" + scopes + "\n" + roles
+    )
+
+
 def reference(project: Project) -> str:
     served = [each for each in project.services if each.methods]
     index = _table(
@@ -165,6 +199,7 @@ def reference(project: Project) -> str:
         "[openapi.json](openapi.json), served at `/openapi.json`. Errors are problem documents (RFC 9457) with a stable `code`: "
         "[errors](../errors.md). Unknown query parameters and unknown fields in bodies are refused; replies may gain fields.\n",
         index,
+        _who(project),
         "Any method may answer: " + ", ".join(f"`{each.code}`" for each in common) + ".\n",
     ]
     for service in served:

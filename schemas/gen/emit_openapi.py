@@ -44,8 +44,10 @@ def method_errors(project: Project, one: Method) -> list[Error]:
         codes.add("validation")
     if one.request.of_source("body"):
         codes |= {"too_large", "unsupported_media_type"}
-    if one.scope:
-        codes |= {"unauthenticated", "forbidden"}
+    if one.auth != "none":
+        codes.add("unauthenticated")
+    if one.auth in ("guest", "user", "scope"):
+        codes.add("forbidden")
     if one.key != "none":
         codes |= {"key_in_progress", "key_reused"}
     codes.add("worker_lost" if one.cls in ("read", "keyed") else "unknown_outcome")
@@ -336,7 +338,7 @@ class _Document:
                 },
             }
         ret["responses"] = self.success(one, verb) | self.error_responses(one)
-        ret["security"] = [{"apiKey": [one.scope]}] if one.scope else []
+        ret["security"] = _security(one)
         return ret
 
     def document(self) -> Json:
@@ -380,10 +382,48 @@ class _Document:
                         "scheme": "bearer",
                         "bearerFormat": "souk_...",
                         "description": "An API key with the scope that the operation names.",
-                    }
+                    },
+                    "accessToken": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": "A user's access token, from logging in. Where the operation names a scope, one of the user's roles has to give it: "
+                        + _roles(self.project),
+                    },
+                    "guestToken": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "gst....",
+                        "description": "The token of somebody who has not signed in: it owns a cart and its orders.",
+                    },
                 },
             },
         }
+
+
+def _security(one: Method) -> list[Json]:
+    """Any one of these admits; {} is nobody."""
+    if one.auth == "scope":
+        return [{"apiKey": [one.scope]}, {"accessToken": [one.scope]}]
+    found: dict[str, tuple[str, ...]] = {
+        "none": (),
+        "optional": ("guestToken", "accessToken", "apiKey"),
+        "guest": ("guestToken", "accessToken"),
+        "user": ("accessToken",),
+    }
+    named: list[Json] = [{each: []} for each in found[one.auth]]
+    return [{}, *named] if one.auth == "optional" else named
+
+
+def _roles(project: Project) -> str:
+    words = {(): "none", ("*",): "all"}
+    return (
+        "; ".join(
+            f"{each.name}: {words.get(tuple(each.scopes), ', '.join(each.scopes))}"
+            for each in project.roles
+        )
+        + "."
+    )
 
 
 def _text(description: str, **more: Any) -> Json:

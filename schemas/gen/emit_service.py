@@ -280,7 +280,8 @@ def _method_row(one: Method) -> str:
 def routes_h() -> str:
     return guard(
         "GEN_ROUTES_H",
-        '#include "souk/route.h"\n\nextern const souk_route_t souk_routes[];\nextern const size_t souk_routes_count;\n',
+        '#include "souk/route.h"\n\nextern const souk_route_t souk_routes[];\nextern const size_t souk_routes_count;\n'
+        "/* Where the gateway asks for keys; service NULL: nowhere. */\nextern const souk_auth_source_t souk_auth_source;\n",
     )
 
 
@@ -291,16 +292,24 @@ def routes_c(project: Project) -> str:
         for each in one.http:
             rows.append(
                 f"    {{.verb = {c_str(each.verb)}, .path = {c_str(each.path)}, .service = {c_str(one.service)}, "
-                f".method = {c_str(one.name)}, .request = &{one.c}_req_type, .scope = {c_str(one.scope)}, "
+                f".method = {c_str(one.name)}, .request = &{one.c}_req_type, .auth = SOUK_AUTH_{one.auth.upper()}, .scope = {c_str(one.scope)}, "
                 f".etag_field = {c_str(one.etag)}, .location = {c_str(one.location)}, .next_field = {c_str(one.next)}, "
                 f".timeout_ms = {one.timeout_ms}, .request_bytes_max = {one.request_bytes_max}, "
                 f".reply_bytes_max = {one.reply_bytes_max}, .memory_bytes_max = {one.memory_bytes_max}, "
                 f".status = {one.status}, .class_ = SOUK_CLASS_{one.cls.upper()}, .key_rule = SOUK_KEY_{one.key.upper()}, "
                 f".priority = SOUK_PRIORITY_{one.priority.upper()}, .has_body = {c_bool(one.request.of_source('body'))}}},\n"
             )
+    source = project.auth_source()
+    asked = (
+        f"{{.service = {c_str(source.service)}, .method = {c_str(source.name)}, .timeout_ms = {source.timeout_ms}, "
+        f".priority = SOUK_PRIORITY_{source.priority.upper()}}}"
+        if source
+        else "{.service = NULL}"
+    )
     return (
         f'{NOTE}#include "gen/routes.h"\n\n{includes}#include "souk/envelope.h"\n\n'
         f"const souk_route_t souk_routes[] = {{\n{c_rows(rows)}}};\nconst size_t souk_routes_count = {len(rows)};\n"
+        f"const souk_auth_source_t souk_auth_source = {asked};\n"
     )
 
 

@@ -51,6 +51,7 @@ def make(project: Project) -> Lock:
             "status": one.status,
             "class": one.cls,
             "key": one.key,
+            "auth": one.auth,
             "scope": one.scope,
             "request": _fields(one.request),
             "reply": f"{one.reply.service}.{one.reply.name}"
@@ -64,6 +65,8 @@ def make(project: Project) -> Lock:
         },
         "types": types,
         "methods": methods,
+        "scopes": {each.name: {} for each in project.scopes},
+        "roles": {each.name: {"scopes": each.scopes} for each in project.roles},
         "config": {each.env: {"kind": each.kind, "flag": each.flag} for each in project.settings},
         "metrics": {
             each.name: {"kind": each.kind, "labels": each.labels} for each in project.metrics
@@ -86,8 +89,8 @@ def text(lock: Lock) -> str:
 def breaks(old: Lock, new: Lock) -> dict[str, str]:
     """What in new breaks those who rely on old: by the name that a waiver would have."""
     ret: dict[str, str] = {}
-    for part in ("errors", "types", "methods", "config", "metrics"):
-        for name, was in old[part].items():
+    for part in ("errors", "types", "methods", "scopes", "roles", "config", "metrics"):
+        for name, was in old.get(part, {}).items():  # an older lock lacks newer parts
             now = new[part].get(name)
             if now is None:
                 ret[f"{part}.{name}"] = "was removed"
@@ -101,6 +104,9 @@ def breaks(old: Lock, new: Lock) -> dict[str, str]:
                 )
             elif part == "methods":
                 _compare_method(ret, f"methods.{name}", was, now)
+            elif part == "roles":
+                if gone := [each for each in was["scopes"] if each not in now["scopes"]]:
+                    ret[f"roles.{name}.scopes"] = f"lost {', '.join(gone)}"
             else:
                 for key in was:
                     if was[key] != now[key]:
@@ -118,18 +124,34 @@ def _compare_method(ret: dict[str, str], name: str, was: Lock, now: Lock) -> Non
     for binding in was["http"]:
         if binding not in now["http"]:
             ret[f"{name}.http {binding}"] = "was removed"
-    for key in ("status", "class", "scope", "key"):
-        loosened = (key == "scope" and now[key] is None) or (
-            key == "key" and was[key] == "required" and now[key] == "optional"
-        )
+    for key in ("status", "class", "key"):
+        loosened = key == "key" and was[key] == "required" and now[key] == "optional"
         if was[key] != now[key] and not loosened:
             ret[f"{name}.{key}"] = f"was {was[key]}, is {now[key]}"
+    if not _admits(_said(was), _said(now)):
+        ret[f"{name}.auth"] = f"was {_said(was)}, is {_said(now)}"
     _compare_fields(ret, f"{name}.request", was["request"], now["request"], True)
     if isinstance(was["reply"], str) or isinstance(now["reply"], str):
         if was["reply"] != now["reply"]:
             ret[f"{name}.reply"] = "was replaced"
     else:
         _compare_fields(ret, f"{name}.reply", was["reply"], now["reply"], False)
+
+
+def _said(one: Lock) -> str:
+    """The auth of a method; an older lock says only the scope."""
+    return str(one["scope"] or one.get("auth", "none"))
+
+
+def _admits(was: str, now: str) -> bool:
+    """Everybody who was let in still is. Only `none` takes bad credentials: it does not look at them."""
+    wider = {
+        "none": ("optional", "guest", "user"),
+        "optional": ("guest", "user"),
+        "guest": ("user",),
+    }
+    scoped = ":" in was and now in ("none", "optional")
+    return was == now or scoped or was in wider.get(now, ())
 
 
 def _compare_fields(ret: dict[str, str], name: str, was: Lock, now: Lock, request: bool) -> None:

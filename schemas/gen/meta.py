@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import meta_rows
+from . import meta_auth, meta_rows
 from .check import Checker, Key
 from .loader import Map, load
 from .meta_method import Services
 from .meta_service import Types
 from .model import Project
 
-_ROWS = ("errors.yaml", "config.yaml", "metrics.yaml", "types.yaml", "lock_waivers.yaml")
+_ROWS = (
+    "errors.yaml",
+    "config.yaml",
+    "metrics.yaml",
+    "roles.yaml",
+    "types.yaml",
+    "lock_waivers.yaml",
+)
 _PART = {"part_of": Key("text", True), "types": Key("map"), "methods": Key("map")}
 
 
@@ -42,12 +49,13 @@ def read(folder: Path) -> Project:
     project.errors = meta_rows.errors(check, load(folder / "errors.yaml"))
     project.settings = meta_rows.settings(check, load(folder / "config.yaml"))
     project.metrics = meta_rows.metrics(check, load(folder / "metrics.yaml"))
+    meta_auth.roles(check, load(folder / "roles.yaml"), project)
     types = Types(check)
     shared = load(folder / "types.yaml")
     if check.shape(shared, {"types": Key("map", True)}, shared.file):
         types.shared = types.read(shared, "souk")
     project.types = list(types.shared.values())
-    services = Services(check, types, project.errors)
+    services = Services(check, types, project)
     for path in sorted(folder.glob("*.yaml")):
         if path.name in _ROWS:
             continue
@@ -62,6 +70,7 @@ def read(folder: Path) -> Project:
         if service := services.read(root, path.stem):
             project.services.append(service)
     services.calls(project.services)
+    services.one_source(project.services)
     for one in project.types:
         if id(one) not in types.used:
             check.add(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+from . import meta_auth
 from .check import Checker, Key
 from .loader import Map, Seq
 from .meta_service import ENVELOPE_BYTES_MAX, NAME, Types
-from .model import Binding, Error, Method, Service, Type
+from .model import Binding, Method, Project, Service, Type
 
 _SERVICE = {
     "service": Key("text", True, pattern=NAME),
@@ -23,6 +24,7 @@ _METHOD = {
     "key": Key("text", True, values=("required", "optional", "none")),
     "priority": Key("text", True, values=("checkout", "account", "browse", "batch")),
     "auth": Key("auth", True),
+    "auth_source": Key("bool"),
     "timeout_ms": Key("int", True, low=1, high=600000),
     "lane": Key("text", True, values=("inline", "slot", "batch")),
     "request_bytes_max": Key("int", True, low=0, high=ENVELOPE_BYTES_MAX),
@@ -38,7 +40,13 @@ _METHOD = {
 }
 _BINDING = {
     "verb": Key("text", True, values=("GET", "POST", "PUT", "PATCH", "DELETE")),
-    "path": Key("text", True, pattern=r"/v1(/([a-z0-9][a-z0-9-]*|\{[a-z][a-z0-9_]*\})){1,8}"),
+    # Behind /v1, or a well-known file (RFC 8615), which has no parameters.
+    "path": Key(
+        "text",
+        True,
+        pattern=r"/v1(/([a-z0-9][a-z0-9-]*|\{[a-z][a-z0-9_]*\})){1,8}"
+        r"|/\.well-known/[a-z0-9][a-z0-9-]*(\.[a-z]+)?",
+    ),
 }
 _SUCCESS = {
     "status": Key("int", True),
@@ -46,7 +54,6 @@ _SUCCESS = {
     "location": Key("text", pattern=r"/v1/[a-z0-9/{}_-]+"),
     "next": Key("text"),
 }
-_AUTH = {"scope": Key("text", True, pattern="[a-z]+:[a-z]+")}
 _AS_DECLARED = (
     "key",
     "priority",
@@ -65,9 +72,10 @@ _KEY_OF_CLASS = {
 
 
 class Services:
-    def __init__(self, check: Checker, types: Types, errors: list[Error]):
+    def __init__(self, check: Checker, types: Types, project: Project):
         self.check, self.types = check, types
-        self.errors = {each.code: each for each in errors}
+        self.errors = {each.code: each for each in project.errors}
+        self.scopes = {each.name for each in project.scopes}
         self.nodes: dict[str, Map] = {}  # service.method
         self.routes: list[tuple[Binding, Method, Map]] = []
 
@@ -114,12 +122,9 @@ class Services:
         shapes = [(node["success"], _SUCCESS, f"success of {said}")]
         shapes += [(each, _BINDING, f"a binding of {said}") for each in bindings]
         scoped = isinstance(node["auth"], Map)
-        shapes += [(node["auth"], _AUTH, f"auth of {said}")] if scoped else []
+        shapes += [(node["auth"], meta_auth.SCOPED, f"auth of {said}")] if scoped else []
         if not all([check.shape(*each) for each in shapes]) or reply is None:
             return None
-        if not scoped and node["auth"] != "none":
-            known = 'write none or {scope: "..."}'
-            check.add(node, "auth", f"auth of {said} is {node['auth']}", known)
         success = node["success"]
         one = Method(
             service=service,
@@ -128,7 +133,9 @@ class Services:
             description=node.get("description"),
             http=[Binding(each["verb"], each["path"]) for each in bindings],
             cls=node["class"],
+            auth="scope" if scoped else node["auth"],
             scope=node["auth"]["scope"] if scoped else None,
+            auth_source=node.get("auth_source", False),
             request=request,
             reply=reply,
             reply_named="reply_type" in node,
@@ -142,6 +149,7 @@ class Services:
         )
         self.nodes[f"{service}.{name}"] = node
         self.rules(node, one, said)
+        meta_auth.method(check, node, one, self.scopes)
         self.success(success, one, said)
         self.bindings(node, one, said)
         types.bounded(request, set(), said)
@@ -394,6 +402,17 @@ class Services:
                         f"the services {' -> '.join([one.service, *path])} call in a circle",
                         "slots would wait for each other: use an event, or move the method",
                     )
+
+    def one_source(self, services: list[Service]) -> None:
+        """The gateway asks one method for keys."""
+        found = [each for service in services for each in service.methods if each.auth_source]
+        for one in found[1:]:
+            self.check.add(
+                self.nodes[f"{one.service}.{one.name}"],
+                "auth_source",
+                f"{found[0].service}.{found[0].name} is the auth_source too",
+                "keep one",
+            )
 
 
 def _path(graph: dict[str, set[str]], start: str, goal: str) -> list[str] | None:

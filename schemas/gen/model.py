@@ -65,6 +65,27 @@ class Metric:
 
 
 @dataclass
+class Scope:
+    """A right that a method can ask for."""
+
+    name: str
+    description: str
+
+
+@dataclass
+class Role:
+    """What a user can be; its scopes are those of roles.yaml, or "*" for all."""
+
+    name: str
+    description: str
+    scopes: list[str]
+
+    @property
+    def enum(self) -> str:
+        return f"SOUK_USER_ROLE_{self.name.upper()}"
+
+
+@dataclass
 class Field:
     """A field, or the item of a list, map or multimap (name is then "")."""
 
@@ -131,7 +152,9 @@ class Method:
     cls: str
     key: str
     priority: str
-    scope: str | None
+    auth: str  # none optional guest user scope
+    scope: str | None  # of auth scope, and only of it
+    auth_source: bool  # the gateway reads keys and key hashes here
     timeout_ms: int
     lane: str
     request_bytes_max: int
@@ -165,11 +188,16 @@ class Project:
     errors: list[Error] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
     metrics: list[Metric] = field(default_factory=list)
+    scopes: list[Scope] = field(default_factory=list)
+    roles: list[Role] = field(default_factory=list)
     types: list[Type] = field(default_factory=list)  # shared
     services: list[Service] = field(default_factory=list)
 
     def error(self, code: str) -> Error:
         return next(each for each in self.errors if each.code == code)
+
+    def auth_source(self) -> Method | None:
+        return next((each for each in self.methods() if each.auth_source), None)
 
     def methods(self) -> Iterator[Method]:
         for service in self.services:

@@ -23,7 +23,7 @@ static void s_forward_req(const souk_envelope_t *envelope, souk_buf_t *buf) {
     const souk_req_t *req = &envelope->as.req;
     const souk_str_t parts[] = {req->corr,       req->service,     req->method,    req->key,
                                 req->key_hash,   req->traceparent, req->principal, req->body,
-                                req->request_id, req->tail};
+                                req->request_id, req->address,     req->tail};
     for (size_t i = 0; i < SOUK_COUNT_OF(parts); i++) {
         s_check_within(parts[i], envelope->bytes);
     }

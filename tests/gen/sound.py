@@ -11,6 +11,8 @@ errors:
   - {code: validation, number: 2, status: 422, title: Not valid}
   - {code: unknown_parameter, number: 3, status: 400, title: Unknown parameter}
   - {code: precondition_required, number: 4, status: 428, title: If-Match is required}
+  - {code: unauthenticated, number: 17, status: 401, title: Who are you}
+  - {code: forbidden, number: 18, status: 403, title: Not for you}
   - {code: not_found, number: 6, status: 404, title: Not found}
   - {code: internal, number: 23, status: 500, title: Our fault}
   - {code: no_memory, number: 60, status: 500, public: false, title: No memory}
@@ -35,6 +37,15 @@ metrics:
   - {name: souk_calls_total, kind: counter, labels: [method], series_max: 10, process: [worker], help: Calls.}
   - {name: souk_up, kind: gauge, process: [all], help: Is up.}
   - {name: souk_wait_seconds, kind: histogram, bounds_us: [10, 20], process: [broker], help: Waiting.}
+""",
+    "roles.yaml": """\
+scopes:
+  - {name: "shop:write", description: Change things.}
+  - {name: "shop:admin", description: More than that.}
+roles:
+  - {name: buyer, description: Buys., scopes: []}
+  - {name: clerk, description: Sells., scopes: ["shop:write"]}
+  - {name: boss, description: May do all., scopes: ["*"]}
 """,
     "shop.yaml": """\
 service: shop

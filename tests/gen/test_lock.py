@@ -108,10 +108,46 @@ CASES = [
         "shop.yaml",
         'scope: "shop:write"',
         'scope: "shop:admin"',
-        "methods.shop.create.scope",
+        "methods.shop.create.auth",
         "was shop:write, is shop:admin",
     ),
-    ("shop.yaml", 'auth: {scope: "shop:write"}', "auth: none", None, ""),
+    ("shop.yaml", "auth: none", "auth: optional", "methods.shop.get.auth", "was none, is optional"),
+    (
+        "stock.shelf.yaml",
+        "auth: none",
+        "auth: user",
+        "methods.stock.look.auth",
+        "was none, is user",
+    ),
+    (
+        "shop.yaml",
+        'auth: {scope: "shop:write"}',
+        "auth: user",
+        "methods.shop.create.auth",
+        "was shop:write, is user",
+    ),
+    (
+        "roles.yaml",
+        'Sells., scopes: ["shop:write"]',
+        "Sells., scopes: []",
+        "roles.clerk.scopes",
+        "lost shop:write",
+    ),
+    ("roles.yaml", "scopes: []", 'scopes: ["shop:write"]', None, ""),
+    (
+        "roles.yaml",
+        "  - {name: clerk, description: Sells.",
+        "  - {name: seller, description: Sells.",
+        "roles.clerk",
+        "was removed",
+    ),
+    (
+        "roles.yaml",
+        '  - {name: "shop:admin", description: More than that.}\n',
+        "",
+        "scopes.shop:admin",
+        "was removed",
+    ),
     (
         "shop.yaml",
         "name: If-Match",
@@ -153,6 +189,42 @@ def test_change(folder, file, old, new, name, said):
         return
     hits = [line for line in found if line.startswith(f"schemas/lock.json: {name} ")]
     assert hits and said in hits[0] and "; take it back" in hits[0]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "fits"),
+    [
+        ("none", "none", True),
+        ("none", "optional", False),
+        ("optional", "none", True),
+        ("guest", "optional", True),
+        ("guest", "user", False),
+        ("user", "guest", True),
+        ("user", "shop:write", False),
+        ("shop:write", "none", True),
+        ("shop:write", "optional", True),
+        ("shop:write", "guest", False),
+    ],
+)
+def test_who_was_let_in_still_is(folder, was, now, fits):
+    def declared(auth):
+        found = f'{{scope: "{auth}"}}' if ":" in auth else auth
+        text = FILES["stock.yaml"].replace("auth: none", f"auth: {found}")
+        (folder / "stock.yaml").write_text(text)
+        return meta.read(folder)
+
+    (folder / "lock.json").write_text(lock.text(lock.make(declared(was))))
+    assert (lock.check(folder, declared(now)) == []) == fits
+
+
+def test_a_lock_from_before_auth_had_kinds(folder):
+    old = lock.make(meta.read(folder))
+    for part in ("scopes", "roles"):
+        del old[part]
+    for one in old["methods"].values():
+        del one["auth"]
+    (folder / "lock.json").write_text(lock.text(old))
+    assert lock.check(folder, meta.read(folder)) == []
 
 
 def test_a_number_is_not_reused(folder):

@@ -119,7 +119,7 @@ def test_patterns_are_those_of_browsers_too(document):
 def test_what_a_method_says_is_in_its_operation(folder):
     document = json.loads(emit_openapi.document(meta.read(folder)))
     change = document["paths"]["/v1/things/{id}"]["patch"]
-    assert change["security"] == [{"apiKey": ["shop:write"]}]
+    assert change["security"] == [{"apiKey": ["shop:write"]}, {"accessToken": ["shop:write"]}]
     parameters = {each["name"]: each for each in change["parameters"]}
     assert parameters["If-Match"]["required"] and parameters["Idempotency-Key"]["required"]
     assert change["requestBody"]["content"]["application/json"]["schema"]["minProperties"] == 1

@@ -15,6 +15,18 @@
 #define DETAIL_BYTES 256
 #define PRINCIPAL_FIELDS_MAX 16
 
+/* A list of str inside the principal. */
+typedef struct {
+    souk_mp_cursor_t first;
+    uint32_t count;
+} s_words_t;
+
+typedef struct {
+    souk_principal_kind_t kind;
+    souk_str_t subject, session;
+    s_words_t scopes, roles;
+} s_principal_t;
+
 struct souk_ctx {
     const souk_method_t *method;
     void *service, *slot;
@@ -35,9 +47,7 @@ struct souk_ctx {
     souk_issues_t issues;
     /* The principal, read when somebody asks. */
     bool principal_read;
-    souk_str_t subject;
-    souk_mp_cursor_t scopes;
-    uint32_t scopes_count;
+    s_principal_t principal;
 };
 
 souk_ctx_t *souk_ctx_new(const souk_method_t *method) {
@@ -292,73 +302,119 @@ souk_str_t souk_ctx_key_hash(const souk_ctx_t *self) {
     return self->req.key_hash;
 }
 
-/* The reader stands in front of the list of scopes: checks it and keeps its place. */
-static souk_err_t s_scopes_read(souk_ctx_t *self, souk_mp_cursor_t *cursor) {
+/* The reader stands in front of a list of str: checks it and keeps its place. */
+static souk_err_t s_words_read(souk_mp_cursor_t *cursor, s_words_t *ret) {
     uint32_t count;
     SOUK_TRY(souk_mp_read_array(cursor, &count));
     souk_mp_cursor_t first = *cursor;
     for (uint32_t i = 0; i < count; i++) {
-        souk_str_t scope;
-        SOUK_TRY(souk_mp_read_str(cursor, &scope));
+        souk_str_t word;
+        SOUK_TRY(souk_mp_read_str(cursor, &word));
     }
-    self->scopes = first;
-    self->scopes_count = count;
+    *ret = (s_words_t){.first = first, .count = count};
     return SOUK_OK;
 }
 
-static souk_err_t s_principal_read(souk_ctx_t *self) {
+static bool s_words_have(const s_words_t *self, souk_str_t wanted, bool star) {
+    souk_mp_cursor_t cursor = self->first;
+    for (uint32_t i = 0; i < self->count; i++) {
+        souk_str_t word;
+        if (souk_mp_read_str(&cursor, &word) == SOUK_OK &&
+            (souk_str_equal(word, wanted) || (star && souk_str_equal(word, SOUK_STR("*"))))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static souk_err_t s_kind_read(souk_mp_cursor_t *cursor, souk_principal_kind_t *ret) {
+    static const char *const names[] = {[SOUK_PRINCIPAL_USER] = "user",
+                                        [SOUK_PRINCIPAL_GUEST] = "guest",
+                                        [SOUK_PRINCIPAL_API_KEY] = "api_key"};
+    souk_str_t text;
+    SOUK_TRY(souk_mp_read_str(cursor, &text));
+    for (size_t kind = SOUK_PRINCIPAL_USER; kind < SOUK_COUNT_OF(names); kind++) {
+        if (souk_str_equal(text, souk_str_of(names[kind]))) {
+            *ret = (souk_principal_kind_t)kind;
+            return SOUK_OK;
+        }
+    }
+    return SOUK_ERR_MALFORMED;
+}
+
+static souk_err_t s_principal_field(souk_mp_cursor_t *cursor, s_principal_t *ret) {
+    souk_str_t name;
+    SOUK_TRY(souk_mp_read_str(cursor, &name));
+    if (souk_str_equal(name, SOUK_STR("sub"))) {
+        return souk_mp_read_str(cursor, &ret->subject);
+    }
+    if (souk_str_equal(name, SOUK_STR("kind"))) {
+        return s_kind_read(cursor, &ret->kind);
+    }
+    if (souk_str_equal(name, SOUK_STR("scopes"))) {
+        return s_words_read(cursor, &ret->scopes);
+    }
+    if (souk_str_equal(name, SOUK_STR("roles"))) {
+        return s_words_read(cursor, &ret->roles);
+    }
+    if (souk_str_equal(name, SOUK_STR("sid"))) {
+        return souk_mp_read_str_or_nil(cursor, &ret->session);
+    }
+    return souk_mp_skip(cursor);
+}
+
+static souk_err_t s_principal_read(souk_str_t bytes, s_principal_t *ret) {
     souk_mp_cursor_t cursor;
-    souk_mp_cursor_init(&cursor, self->req.principal.data, self->req.principal.size);
+    souk_mp_cursor_init(&cursor, bytes.data, bytes.size);
     uint32_t count;
     SOUK_TRY(souk_mp_read_map(&cursor, &count));
     if (count > PRINCIPAL_FIELDS_MAX) {
         return SOUK_ERR_MALFORMED;
     }
     for (uint32_t i = 0; i < count; i++) {
-        souk_str_t name;
-        SOUK_TRY(souk_mp_read_str(&cursor, &name));
-        if (souk_str_equal(name, SOUK_STR("sub"))) {
-            SOUK_TRY(souk_mp_read_str(&cursor, &self->subject));
-        } else if (souk_str_equal(name, SOUK_STR("scopes"))) {
-            SOUK_TRY(s_scopes_read(self, &cursor));
-        } else {
-            SOUK_TRY(souk_mp_skip(&cursor));
-        }
+        SOUK_TRY(s_principal_field(&cursor, ret));
     }
-    return SOUK_OK;
+    bool whole = ret->subject.size > 0 && ret->kind != SOUK_PRINCIPAL_ANONYMOUS;
+    return whole ? SOUK_OK : SOUK_ERR_MALFORMED;
 }
 
 /* A principal that cannot be read counts as none: nobody gets rights by being unreadable. */
-static void s_principal_require(souk_ctx_t *self) {
-    if (self->principal_read) {
-        return;
+static const s_principal_t *s_principal(souk_ctx_t *self) {
+    static const s_principal_t nobody = {
+        .kind = SOUK_PRINCIPAL_ANONYMOUS, .subject = {"", 0}, .session = {"", 0}};
+    if (!self->principal_read) {
+        self->principal_read = true;
+        self->principal = nobody;
+        if (self->req.principal.data != NULL &&
+            s_principal_read(self->req.principal, &self->principal) != SOUK_OK) {
+            self->principal = nobody;
+        }
     }
-    self->principal_read = true;
-    self->subject = SOUK_STR("");
-    self->scopes_count = 0;
-    if (self->req.principal.data != NULL && s_principal_read(self) != SOUK_OK) {
-        self->subject = SOUK_STR("");
-        self->scopes_count = 0;
-    }
+    return &self->principal;
 }
 
 souk_str_t souk_ctx_subject(souk_ctx_t *self) {
-    s_principal_require(self);
-    return self->subject;
+    return s_principal(self)->subject;
+}
+
+souk_principal_kind_t souk_ctx_kind(souk_ctx_t *self) {
+    return s_principal(self)->kind;
+}
+
+souk_str_t souk_ctx_session(souk_ctx_t *self) {
+    return s_principal(self)->session;
+}
+
+souk_str_t souk_ctx_address(const souk_ctx_t *self) {
+    return self->req.address.data != NULL ? self->req.address : SOUK_STR("");
 }
 
 bool souk_ctx_has_scope(souk_ctx_t *self, const char *scope) {
-    s_principal_require(self);
-    souk_mp_cursor_t cursor = self->scopes;
-    souk_str_t wanted = souk_str_of(scope);
-    for (uint32_t i = 0; i < self->scopes_count; i++) {
-        souk_str_t has;
-        if (souk_mp_read_str(&cursor, &has) == SOUK_OK &&
-            (souk_str_equal(has, wanted) || souk_str_equal(has, SOUK_STR("*")))) {
-            return true;
-        }
-    }
-    return false;
+    return s_words_have(&s_principal(self)->scopes, souk_str_of(scope), true);
+}
+
+bool souk_ctx_has_role(souk_ctx_t *self, const char *role) {
+    return s_words_have(&s_principal(self)->roles, souk_str_of(role), false);
 }
 
 /* Prints as vsnprintf does, but does not cut inside a UTF-8 sequence. Returns the length. */

@@ -43,11 +43,12 @@ typedef struct {
 typedef void (*souk_client_fn)(void *arg, const souk_outcome_t *outcome);
 
 /* req: service, method, class, priority, timeout_ms, key, key_hash, traceparent, principal, body,
- * request_id; all else is the client's. It is sent to the broker with the fewest outstanding calls
- * of ours. The callback never runs inside this call. ret_call names the call for souk_client_cancel
- * until the callback runs. Refused, no callback: SOUK_ERR_NO_BROKER (no session with any: the
- * caller may say 503), SOUK_ERR_OVERLOADED (a bound of the options is met), SOUK_ERR_TOO_LARGE (for
- * the broker), SOUK_ERR_NO_MEMORY, SOUK_ERR_CLOSED (from a callback of souk_client_destroy).
+ * request_id, address; all else is the client's. It is sent to the broker with the fewest
+ * outstanding calls of ours. The callback never runs inside this call. ret_call names the call for
+ * souk_client_cancel until the callback runs. Refused, no callback: SOUK_ERR_NO_BROKER (no session
+ * with any: the caller may say 503), SOUK_ERR_OVERLOADED (a bound of the options is met),
+ * SOUK_ERR_TOO_LARGE (for the broker), SOUK_ERR_NO_MEMORY, SOUK_ERR_CLOSED (from a callback of
+ * souk_client_destroy).
  *
  * When a broker is lost, read, keyed and external calls are resent (flag SOUK_REQ_RESENT) as soon
  * as there is one, within their deadline; unkeyed ones end with SOUK_ERR_UNKNOWN_OUTCOME. Deadline

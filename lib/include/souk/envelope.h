@@ -76,6 +76,7 @@ typedef struct {
     souk_str_t principal;   /* data NULL: nil */
     souk_str_t body;
     souk_str_t request_id; /* data NULL: nil */
+    souk_str_t address;    /* the client's IP address as text; data NULL: nil or not sent */
     /* The encoded bytes from position 6 to the end of the array, for the broker to copy. */
     souk_str_t tail;
     uint32_t count; /* elements in the array as received */
@@ -173,8 +174,9 @@ typedef struct {
 void souk_envelope_credit(souk_buf_t *buf, const souk_credit_row_t *rows, size_t rows_count);
 void souk_envelope_req(souk_buf_t *buf, const souk_req_t *req); /* all fields but tail and count */
 /* Its positions from 6 on alone: a tail for souk_envelope_req_forward, with count
- * SOUK_REQ_ELEMENTS. */
-#define SOUK_REQ_ELEMENTS 16
+ * SOUK_REQ_ELEMENTS. Senders of version 1.0 do without the last, the address. */
+#define SOUK_REQ_ELEMENTS 17
+#define SOUK_ADDRESS_BYTES_MAX 45 /* of IPv6, with an IPv4 part written with dots */
 void souk_envelope_req_tail(souk_buf_t *buf, const souk_req_t *req);
 /* The broker's copies: new head, the rest as it came. */
 void souk_envelope_req_forward(souk_buf_t *buf, const souk_req_t *req,

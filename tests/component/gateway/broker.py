@@ -9,7 +9,7 @@ import zmq
 
 HELLO, WELCOME, REQ, REP, ERR, CANCEL, PING, PONG, GOAWAY = 1, 2, 5, 6, 7, 9, 10, 11, 14
 FIELDS = (
-    "corr timeout_ms attempt flags class_ priority service method key key_hash traceparent principal body request_id"
+    "corr timeout_ms attempt flags class_ priority service method key key_hash traceparent principal body request_id address"
 ).split()
 
 

@@ -34,6 +34,7 @@ static souk_req_t s_req(void) {
         .principal = SOUK_STR("\x80"),
         .body = SOUK_STR("\x81\xa1k\x01"),
         .request_id = SOUK_STR("req-77"),
+        .address = SOUK_STR("2001:db8::7"),
     };
 }
 
@@ -189,7 +190,8 @@ Test(envelope, req_reads_back_every_field) {
     s_assert_str(got->principal, req.principal);
     s_assert_str(got->body, req.body);
     s_assert_str(got->request_id, req.request_id);
-    cr_assert_eq(got->count, 16);
+    s_assert_str(got->address, req.address);
+    cr_assert_eq(got->count, 17);
 }
 
 Test(envelope, absent_fields_of_a_req_are_null) {
@@ -206,6 +208,7 @@ Test(envelope, absent_fields_of_a_req_are_null) {
     cr_assert_null(e.as.req.traceparent.data);
     cr_assert_null(e.as.req.principal.data);
     cr_assert_null(e.as.req.request_id.data);
+    cr_assert_null(e.as.req.address.data);
     cr_assert_eq(e.as.req.body.size, 0);
 }
 
@@ -220,9 +223,9 @@ Test(envelope, an_independent_reader_sees_the_documented_positions) {
                  MSGPACK_UNPACK_SUCCESS);
     cr_assert_eq(offset, s_buf.size);
     const msgpack_object *at = unpacked.data.via.array.ptr;
-    cr_assert_eq(unpacked.data.via.array.size, 16);
-    const int types[] = {2, 2, 8, 2, 2, 2, 2, 2, 5, 5, 5, 8, 5, 8, 8, 5}; /* integer, bin, str */
-    for (int i = 0; i < 16; i++) {
+    cr_assert_eq(unpacked.data.via.array.size, 17);
+    const int types[] = {2, 2, 8, 2, 2, 2, 2, 2, 5, 5, 5, 8, 5, 8, 8, 5, 5}; /* int, bin, str */
+    for (int i = 0; i < 17; i++) {
         cr_assert_eq((int)at[i].type, types[i], "position %d", i);
     }
     cr_assert_eq(at[0].via.u64, 1);
@@ -264,12 +267,47 @@ Test(envelope, elements_that_a_later_version_appends_are_ignored) {
     }
 }
 
+/* Version 1.0 ended with the request id. */
+Test(envelope, a_req_without_an_address_is_one_of_an_older_sender) {
+    souk_req_t req = s_req();
+    req.address = (souk_str_t){0};
+    souk_envelope_req(&s_buf, &req);
+    cr_assert_eq(s_buf.data[2], 17);
+    s_buf.data[2] = 16;
+    s_buf.size--; /* the nil */
+    souk_envelope_t e, forwarded;
+    cr_assert_eq(s_parse(&e), SOUK_OK);
+    cr_assert_null(e.as.req.address.data);
+    s_assert_str(e.as.req.request_id, req.request_id);
+    souk_buf_t out;
+    souk_buf_init(&out, 4096);
+    souk_envelope_req_forward(&out, &e.as.req, (const uint8_t *)"sixteen letters!", 1, 0);
+    souk_mp_cursor_t cursor;
+    souk_mp_cursor_init(&cursor, out.data, out.size);
+    cr_assert_eq(souk_envelope_read(&cursor, &forwarded), SOUK_OK);
+    cr_assert_eq(forwarded.as.req.count, 16);
+    souk_buf_done(&out);
+}
+
+Test(envelope, an_address_is_short_and_visible) {
+    static const char *const bad[] = {"", "a b", "\x7f",
+                                      "0123456789012345678901234567890123456789012345"};
+    for (size_t i = 0; i < SOUK_COUNT_OF(bad); i++) {
+        souk_req_t req = s_req();
+        req.address = souk_str_of(bad[i]);
+        souk_buf_clear(&s_buf);
+        souk_envelope_req(&s_buf, &req);
+        souk_envelope_t e;
+        cr_assert_eq(s_parse(&e), SOUK_ERR_MALFORMED, "%s", bad[i]);
+    }
+}
+
 Test(envelope, forwarding_replaces_the_head_and_keeps_the_rest_byte_for_byte) {
     s_write_sample(SOUK_MSG_REQ);
     s_append_element(0, 0x2a); /* something of a later version */
     souk_envelope_t e, forwarded;
     cr_assert_eq(s_parse(&e), SOUK_OK);
-    cr_assert_eq(e.as.req.count, 17);
+    cr_assert_eq(e.as.req.count, 18);
     souk_buf_t out;
     souk_buf_init(&out, 4096);
     souk_envelope_req_forward(&out, &e.as.req, (const uint8_t *)"sixteen letters!", 4321, 2);

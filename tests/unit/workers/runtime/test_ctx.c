@@ -254,6 +254,58 @@ Test(ctx, principal_gives_subject_and_scopes) {
     cr_assert_not(souk_ctx_has_scope(ctx, "catalog:write"));
 }
 
+Test(ctx, a_user_has_kind_session_and_roles) {
+    souk_mp_write_map(&principal, 6);
+    souk_mp_write_str(&principal, SOUK_STR("sub"));
+    souk_mp_write_str(&principal, SOUK_STR("usr_1"));
+    souk_mp_write_str(&principal, SOUK_STR("kind"));
+    souk_mp_write_str(&principal, SOUK_STR("user"));
+    souk_mp_write_str(&principal, SOUK_STR("scopes"));
+    souk_mp_write_array(&principal, 0);
+    souk_mp_write_str(&principal, SOUK_STR("roles"));
+    souk_mp_write_array(&principal, 2);
+    souk_mp_write_str(&principal, SOUK_STR("customer"));
+    souk_mp_write_str(&principal, SOUK_STR("*"));
+    souk_mp_write_str(&principal, SOUK_STR("later"));
+    souk_mp_write_map(&principal, 0);
+    souk_mp_write_str(&principal, SOUK_STR("sid"));
+    souk_mp_write_str(&principal, SOUK_STR("ses_9"));
+    souk_req_t req = s_req(1);
+    req.principal = souk_buf_str(&principal);
+    req.address = SOUK_STR("192.0.2.1");
+    souk_ctx_begin(ctx, &req, souk_clock_mono_us() + 1000000);
+    cr_assert_eq(souk_ctx_kind(ctx), SOUK_PRINCIPAL_USER);
+    cr_assert(souk_str_equal(souk_ctx_session(ctx), SOUK_STR("ses_9")));
+    cr_assert(souk_str_equal(souk_ctx_address(ctx), SOUK_STR("192.0.2.1")));
+    cr_assert(souk_ctx_has_role(ctx, "customer"));
+    cr_assert_not(souk_ctx_has_role(ctx, "admin"));
+    cr_assert_not(souk_ctx_has_scope(ctx, "orders:read"));
+    souk_ctx_end(ctx);
+    souk_req_t anonymous = s_req(1);
+    souk_ctx_begin(ctx, &anonymous, 0);
+    cr_assert_eq(souk_ctx_kind(ctx), SOUK_PRINCIPAL_ANONYMOUS);
+    cr_assert_eq(souk_ctx_session(ctx).size, 0);
+    cr_assert_eq(souk_ctx_address(ctx).size, 0);
+    cr_assert_not(souk_ctx_has_role(ctx, "customer"));
+}
+
+/* The kind decides what a subject means: without one there is nobody. */
+Test(ctx, a_principal_of_no_kind_is_nobody) {
+    static const char *const kinds[] = {"", "admin", "User"};
+    for (size_t i = 0; i < SOUK_COUNT_OF(kinds); i++) {
+        souk_buf_clear(&principal);
+        souk_mp_write_map(&principal, 2);
+        souk_mp_write_str(&principal, SOUK_STR("sub"));
+        souk_mp_write_str(&principal, SOUK_STR("usr_1"));
+        souk_mp_write_str(&principal, SOUK_STR("kind"));
+        souk_mp_write_str(&principal, souk_str_of(kinds[i]));
+        s_begin();
+        cr_assert_eq(souk_ctx_subject(ctx).size, 0, "%s", kinds[i]);
+        cr_assert_eq(souk_ctx_kind(ctx), SOUK_PRINCIPAL_ANONYMOUS);
+        souk_ctx_end(ctx);
+    }
+}
+
 Test(ctx, star_stands_for_all_scopes) {
     const char *scopes[] = {"*"};
     s_principal("key_1", scopes, 1);

@@ -10,6 +10,13 @@
 
 typedef struct souk_ctx souk_ctx_t;
 
+typedef enum {
+    SOUK_PRINCIPAL_ANONYMOUS,
+    SOUK_PRINCIPAL_USER,
+    SOUK_PRINCIPAL_GUEST,
+    SOUK_PRINCIPAL_API_KEY,
+} souk_principal_kind_t;
+
 /* Freed when the reply has been encoded; its cap is the method's memory_bytes_max. */
 souk_arena_t *souk_ctx_arena(souk_ctx_t *self);
 /* What is left of the deadline, never negative. */
@@ -23,10 +30,16 @@ void *souk_ctx_slot(const souk_ctx_t *self);
 
 souk_str_t souk_ctx_request_id(const souk_ctx_t *self);
 souk_str_t souk_ctx_traceparent(const souk_ctx_t *self);
-/* Who asks: "" for anonymous. */
+/* Who asks: "usr_...", "gst_...", "key_..."; "" for anonymous. */
 souk_str_t souk_ctx_subject(souk_ctx_t *self);
+souk_principal_kind_t souk_ctx_kind(souk_ctx_t *self);
+/* A user's session, "ses_..."; "" for everybody else. */
+souk_str_t souk_ctx_session(souk_ctx_t *self);
+/* The client's IP address as text; "" when unknown. */
+souk_str_t souk_ctx_address(const souk_ctx_t *self);
 /* "*" among the caller's scopes stands for all. */
 bool souk_ctx_has_scope(souk_ctx_t *self, const char *scope);
+bool souk_ctx_has_role(souk_ctx_t *self, const char *role);
 /* Idempotency: data NULL when the request has none. */
 souk_str_t souk_ctx_key(const souk_ctx_t *self);
 souk_str_t souk_ctx_key_hash(const souk_ctx_t *self);
