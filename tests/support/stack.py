@@ -1,14 +1,16 @@
 """A private stack for tests: the processes of `make up`, on free ports and a temporary folder, without circus.
 
-    with Servers() as servers, Stack(servers, catalog=2) as stack:
+    with Servers() as servers, Stack(servers, catalog=2, orders=1) as stack:
         requests.get(stack.url + "/v1/products")
         stack["catalog-1"].kill()
+        stack.connect("orders").execute("SELECT count(*) FROM orders")
 
 `Servers` is PostgreSQL and the MongoDB-protocol server; they take a second to start and are shared by a whole pytest
 session, where each stack uses a database of its own. Everything ends with the `with` block, and also when the test
 process itself is killed: every process carries a parent-death signal.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -19,16 +21,28 @@ import time
 import uuid
 from pathlib import Path
 
+import psycopg
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "deploy" / "local"))
 
-from stack import keys, mongo, plan, postgres, probe, seed, settings  # noqa: E402
+from stack import (  # noqa: E402
+    keys,
+    migrations,
+    mongo,
+    plan,
+    postgres,
+    probe,
+    seed,
+    settings,
+)
 
 from .ports import PORTS  # noqa: E402
 
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
 POLL_S = 0.02
+TEMPLATE = "souk_template"
 PRESET = os.environ.get("SOUK_TEST_PRESET", "dev")
 
 
@@ -202,10 +216,12 @@ class Group:
 
 
 class Servers(Group):
-    """PostgreSQL and the MongoDB-protocol server. MONGODB_URI names a MongoDB to use instead of the latter."""
+    """PostgreSQL and, unless mongo is false, the MongoDB-protocol server; MONGODB_URI names a MongoDB to use instead of the latter."""
 
-    def __init__(self):
+    def __init__(self, mongo=True):
         super().__init__("souk-servers-")
+        self.with_mongo = mongo
+        self.passwords = {}
         self.external_mongodb = os.environ.get("MONGODB_URI", "")
 
     def start(self):
@@ -216,13 +232,37 @@ class Servers(Group):
         self["postgres"].start().wait_ready()
         self.database_url = self["postgres"].spec.health[1]
         self.mongodb_base = self.external_mongodb
-        if not self.external_mongodb:
+        if self.with_mongo and not self.external_mongodb:
             postgres.require_ferretdb_database(self.database_url, "ferretdb")
             binary = mongo.build(ROOT / "build" / "mongo", Path(sys.executable), print)
             url = postgres.with_database(self.database_url, "ferretdb")
             self.add(plan.ferretdb_spec(mongo_port, binary, url, self.folder))
             self["mongo"].start().wait_ready()
             self.mongodb_base = self["mongo"].spec.health[1]
+
+    def migrated_database(self):
+        """Make a database with all migrations, by copying one that was migrated before; returns its name."""
+        if not self.passwords:
+            self.passwords = {name: uuid.uuid4().hex for name in migrations.SERVICES}
+            migrations.prepare(self.database_url, TEMPLATE, self.passwords)
+        name = f"souk_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+            migrations.secure_database(connection, name, migrations.SERVICES)
+        return name
+
+    def drop_database(self, name):
+        """Forget a database and whoever is connected to it; a server that is gone has forgotten it already."""
+        with (
+            contextlib.suppress(psycopg.OperationalError),
+            psycopg.connect(self.database_url, autocommit=True) as connection,
+        ):
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def service_url(self, service, database):
+        """By which a service logs in to one of these databases."""
+        url = postgres.with_database(self.database_url, database)
+        return migrations.service_url(url, service, self.passwords[service])
 
     def mongodb_uri(self, database=None):
         """Connection string with a database name that nobody else has, unless one is given."""
@@ -232,25 +272,36 @@ class Servers(Group):
 
 
 class Stack(Group):
-    """Broker, gateway and workers on the given servers. `env` adds settings for all of our programs."""
+    """Broker, gateway and workers on the given servers, with databases of their own. `env` adds settings for all of our programs."""
 
-    def __init__(self, servers, catalog=2, diag=1, env=None):
+    def __init__(self, servers, catalog=2, diag=1, orders=0, users=0, env=None):
         super().__init__("souk-stack-")
         self.servers = servers
-        self.catalog = catalog
-        self.diag = diag
+        self.pools = {"catalog": catalog, "users": users, "orders": orders, "diag": diag}
         self.extra_env = env or {}
         self.mongodb_uri = servers.mongodb_uri()
+        self.database = None
 
     def start(self):
         self.settings = self.make_settings()
         self.api_key = keys.require_admin_key(self.settings)
-        for spec in plan.programs(self.settings, self.mongodb_uri):
+        self.secrets = {**plan.made_secrets(self.settings), "SOUK_MONGODB_URI": self.mongodb_uri}
+        if any(self.pools[service] for service in migrations.SERVICES):
+            self.database = self.servers.migrated_database()
+            for service in migrations.SERVICES:
+                self.secrets[f"SOUK_{service.upper()}_DATABASE_URL"] = self.service_url(service)
+        pools = [name for name, count in self.pools.items() if count]
+        for spec in plan.programs(self.settings, self.secrets, pools):
             self.add(spec, self.extra_env)
         for process in self.processes.values():
             process.start()
         for process in self.processes.values():
             process.wait_ready()
+
+    def close(self):
+        super().close()
+        if self.database and not os.environ.get("SOUK_TEST_KEEP"):
+            self.servers.drop_database(self.database)
 
     def make_settings(self):
         front, back, broker_admin, gateway, gateway_admin = PORTS.take(5)
@@ -263,13 +314,32 @@ class Stack(Group):
                 "SOUK_BROKER_ADMIN_PORT": str(broker_admin),
                 "SOUK_GATEWAY_PORT": str(gateway),
                 "SOUK_GATEWAY_ADMIN_PORT": str(gateway_admin),
-                "SOUK_CATALOG_ADMIN_PORT": str(PORTS.take(max(self.catalog, 1))[0]),
-                "SOUK_DIAG_ADMIN_PORT": str(PORTS.take(max(self.diag, 1))[0]),
-                "SOUK_CATALOG_PROCESSES": str(self.catalog),
-                "SOUK_DIAG_PROCESSES": str(self.diag),
+                **self.pool_settings(),
             },
             env_file=self.folder / "no-env-file",
         )
+
+    def pool_settings(self):
+        """The size and the ports of each pool."""
+        chosen = {}
+        for name, count in self.pools.items():
+            chosen[f"SOUK_{name.upper()}_PROCESSES"] = str(count)
+            chosen[f"SOUK_{name.upper()}_ADMIN_PORT"] = str(PORTS.take(max(count, 1))[0])
+        return chosen
+
+    @property
+    def database_url(self):
+        """The superuser's URL of this stack's own PostgreSQL database; only with users or orders."""
+        return postgres.with_database(self.servers.database_url, self.database)
+
+    def service_url(self, service):
+        """The URL that the workers of a service have."""
+        return self.servers.service_url(service, self.database)
+
+    def connect(self, service, **options):
+        """A superuser's psycopg connection for checkers, in the schema of a service, with autocommit."""
+        options = {"autocommit": True, "connect_timeout": 10, **options}
+        return psycopg.connect(self.database_url, options=f"-csearch_path={service}", **options)
 
     @property
     def url(self):

@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 
-from . import StackError, keys, postgres, probe, procs, settings
+from . import StackError, keys, migrations, postgres, probe, procs, settings
 from . import plan as plans
 from .seed import seed
 from .settings import ROOT
@@ -113,19 +113,34 @@ def wait_ready(plan, var, timeout_s=READY_TIMEOUT_S):
         time.sleep(POLL_S)
 
 
-def apply(plan, supervisor):
-    """Make circus run this plan: start it, or hand a running one what changed."""
-    config = supervisor.ini(plan.processes, plans.PACKAGE)
+def apply(plan, supervisor, only=None):
+    """Make circus run this plan, or some of its processes: start it, or hand a running one what changed. False: nothing did."""
+    config = supervisor.ini(plan.processes, plans.PACKAGE, only)
     running = supervisor.pid() is not None
     if running and supervisor.config.exists() and supervisor.config.read_text() == config:
-        return
+        return False
     plan.save(supervisor.plan)
     supervisor.config.write_text(config)
     if running:
-        say("restarting what changed")
         supervisor.reload(plan.processes.values())
     else:
         supervisor.start()
+    return True
+
+
+def prepare_databases(plan, supervisor):
+    """Start PostgreSQL, then make and migrate what is in it: a program meets only a schema that it knows."""
+    server = plan.processes.get("postgres")
+    if server is not None:
+        if supervisor.pid() is None:
+            apply(plan, supervisor, only=["postgres"])
+        elif "postgres" not in plans.Plan.read(supervisor.plan).processes:
+            apply(plan, supervisor)
+        wait_ready(dataclasses.replace(plan, processes={"postgres": server}), supervisor.var)
+    for database in plan.databases:
+        postgres.require_ferretdb_database(plan.database_url, database)
+    if plan.passwords:
+        migrations.prepare(plan.database_url, migrations.DATABASE, plan.passwords, say)
 
 
 def up(arguments):
@@ -134,7 +149,8 @@ def up(arguments):
     chosen = settings.load()
     with exclusive(chosen.var):
         supervisor = Supervisor(chosen.var)
-        if supervisor.pid() is None:
+        was_up = supervisor.pid() is not None
+        if not was_up:
             orphans = supervisor.end_orphans()
             if orphans:
                 say(f"ended {orphans} processes that outlived their supervisor")
@@ -142,14 +158,9 @@ def up(arguments):
         plan = plans.make(chosen, say)
         check_ports(plan, chosen.var)
         key = keys.require_admin_key(chosen)
-        apply(plan, supervisor)
-        if "postgres" in plan.processes:
-            wait_ready(
-                dataclasses.replace(plan, processes={"postgres": plan.processes["postgres"]}),
-                chosen.var,
-            )
-        for database in plan.databases:
-            postgres.require_ferretdb_database(plan.database_url, database)
+        prepare_databases(plan, supervisor)
+        if apply(plan, supervisor) and was_up:
+            say("restarted what changed")
         wait_ready(plan, chosen.var)
         seed(chosen, key, say)
     report(chosen)

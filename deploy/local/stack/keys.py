@@ -1,8 +1,9 @@
-"""The first API key, made once, so that the catalogue can be written before there are any users.
+"""What is made once and kept in var/secrets, each file readable by its owner alone.
 
-The gateway's keys file holds only hashes; the key itself is beside it, readable by its owner alone.
+The first API key lets the catalogue be written before there are any users; the gateway's keys file holds only its hash.
 """
 
+import secrets
 import subprocess
 
 from . import StackError
@@ -34,3 +35,12 @@ def require_admin_key(settings):
     key_file.unlink(missing_ok=True)
     write_private(key_file, done.stdout)
     return done.stdout.strip()
+
+
+def require_secret(settings, file):
+    """32 random bytes in hex, made when they are not there."""
+    path = settings.var / "secrets" / file
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_private(path, secrets.token_hex(32) + "\n")
+    return path.read_text().strip()

@@ -62,5 +62,7 @@ def main(name, instance):
     if name == "postgres":
         postgres.remove_stale_lock(Path(spec.cwd))
     os.chdir(spec.cwd)
-    environment = {**os.environ, **spec.environment(instance), procs.PROCESS: label}
+    # A secret in the operator's own environment is for those whose specification names it.
+    inherited = {key: text for key, text in os.environ.items() if key not in plan["withheld"]}
+    environment = {**inherited, **spec.environment(instance), procs.PROCESS: label}
     os.execvpe(spec.argv[0], spec.argv, environment)

@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import mongo, postgres
+from . import keys, migrations, mongo, postgres
 from .settings import ROOT, port_of
 from .specs import Spec, build_id
 
@@ -14,6 +14,16 @@ PACKAGE = Path(__file__).resolve().parent
 LOOPBACK = "127.0.0.1"
 MONGO_DATABASE = "souk"
 FERRETDB_DATABASE = "ferretdb"
+# The worker pools of `make up`, in start order.
+POOLS = ("catalog", "diag")
+# The secret settings that a pool's service needs: it gets these and no others.
+POOL_SECRETS = {
+    "catalog": ("SOUK_MONGODB_URI",),
+    "users": ("SOUK_USERS_DATABASE_URL", "SOUK_USERS_SECRET_KEY"),
+    "orders": ("SOUK_ORDERS_DATABASE_URL", "SOUK_GUEST_KEYS"),
+}
+# Secrets that are made once and kept in the data folder, unless they are chosen.
+MADE_SECRETS = {"SOUK_GUEST_KEYS": "guest-keys", "SOUK_USERS_SECRET_KEY": "users-key"}
 
 
 @dataclasses.dataclass
@@ -23,7 +33,14 @@ class Plan:
     processes: dict
     database_url: str  # of the database `postgres`, where others are created; empty: no private server, none given
     mongodb_uri: str
-    databases: list = dataclasses.field(default_factory=list)  # to create on database_url
+    databases: list = dataclasses.field(
+        default_factory=list
+    )  # FerretDB's, to create on database_url
+    passwords: dict = dataclasses.field(
+        default_factory=dict
+    )  # service -> its role's, to prepare there
+    secrets: dict = dataclasses.field(default_factory=dict)  # secret settings of our programs
+    withheld: list = dataclasses.field(default_factory=list)  # variables that no process inherits
 
     def add(self, spec):
         """Add a process; a pool of none is left out."""
@@ -36,7 +53,7 @@ class Plan:
         processes = {name: dataclasses.asdict(spec) for name, spec in self.processes.items()}
         new = path.with_suffix(".new")
         new.unlink(missing_ok=True)
-        postgres.write_private(new, json.dumps({"processes": processes}))
+        postgres.write_private(new, json.dumps({"processes": processes, "withheld": self.withheld}))
         new.replace(path)
 
     def ports(self):
@@ -122,9 +139,11 @@ def program_spec(name, program, settings, health_variable, **more):
     )
 
 
-def worker_spec(name, settings, admin_variable, mongodb_uri):
+def worker_spec(name, settings, secrets):
     """A pool of workers that serve one service."""
+    admin_variable = f"SOUK_{name.upper()}_ADMIN_PORT"
     first = settings[admin_variable]
+    chosen = settings.chosen_for("worker")
     return program_spec(
         name,
         "souk-worker",
@@ -132,9 +151,9 @@ def worker_spec(name, settings, admin_variable, mongodb_uri):
         admin_variable,
         env={
             "SOUK_SNAPSHOT_DIRECTORY": str(settings.var / "snapshots"),
-            **settings.chosen_for("worker"),
+            **{key: text for key, text in chosen.items() if key not in settings.secret},
+            **{key: secrets[key] for key in POOL_SECRETS.get(name, ())},
             "SOUK_WORKER_SERVICES": name,
-            "SOUK_MONGODB_URI": mongodb_uri,
         },
         instance_env={"SOUK_WORKER_ADMIN_PORT": first},
         instance_names={"SOUK_WORKER_NAME": name},
@@ -160,23 +179,47 @@ def broker_spec(settings):
     )
 
 
-def gateway_spec(settings):
+def gateway_spec(settings, secrets):
     """The gateway."""
     ports = {name: settings[name] for name in ("SOUK_GATEWAY_PORT", "SOUK_GATEWAY_ADMIN_PORT")}
-    env = {**settings.chosen_for("gateway"), "SOUK_GATEWAY_KEYS_FILE": str(settings.keys_file)}
+    env = {
+        **settings.chosen_for("gateway"),
+        "SOUK_GATEWAY_KEYS_FILE": str(settings.keys_file),
+        "SOUK_GUEST_KEYS": secrets["SOUK_GUEST_KEYS"],
+    }
     return program_spec(
         "gateway", "souk-gateway", settings, "SOUK_GATEWAY_ADMIN_PORT", env=env, ports=ports
     )
 
 
-def programs(settings, mongodb_uri):
-    """Specs of our own programs, in start order."""
+def programs(settings, secrets, pools=POOLS):
+    """Specs of our own programs, in start order; secrets: secret setting -> value."""
     return [
         broker_spec(settings),
-        worker_spec("catalog", settings, "SOUK_CATALOG_ADMIN_PORT", mongodb_uri),
-        worker_spec("diag", settings, "SOUK_DIAG_ADMIN_PORT", mongodb_uri),
-        gateway_spec(settings),
+        *(worker_spec(name, settings, secrets) for name in pools),
+        gateway_spec(settings, secrets),
     ]
+
+
+def made_secrets(settings):
+    """Secret settings that have no server behind them."""
+    return {
+        name: settings.chosen.get(name) or keys.require_secret(settings, file)
+        for name, file in MADE_SECRETS.items()
+    }
+
+
+def service_databases(settings, plan):
+    """Where the services on PostgreSQL find their tables: in a database that `make up` prepares, unless one is chosen."""
+    for service in migrations.SERVICES:
+        name = f"SOUK_{service.upper()}_DATABASE_URL"
+        url = settings.chosen.get(name)
+        if url is None:
+            password = keys.require_secret(settings, migrations.role(service))
+            plan.passwords[service] = password
+            database_url = postgres.with_database(plan.database_url, migrations.DATABASE)
+            url = migrations.service_url(database_url, service, password)
+        plan.secrets[name] = url
 
 
 def servers(settings, say):
@@ -209,7 +252,10 @@ def servers(settings, say):
 def make(settings, say):
     """The whole stack. Makes what the database servers need on disk, but starts nothing."""
     plan = servers(settings, say)
-    for spec in programs(settings, plan.mongodb_uri):
+    plan.withheld = sorted(settings.secret)
+    plan.secrets = {**made_secrets(settings), "SOUK_MONGODB_URI": plan.mongodb_uri}
+    service_databases(settings, plan)
+    for spec in programs(settings, plan.secrets):
         plan.add(spec)
     argv = [sys.executable, "-m", PACKAGE.name, "rotate"]
     plan.add(Spec(name="logs", argv=argv, cwd=str(PACKAGE.parent)))

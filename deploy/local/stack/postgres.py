@@ -150,7 +150,8 @@ def server_argv(data_dir, port, durable=True):
         "log_timezone": "UTC",
     }
     if not durable:
-        settings.update(fsync="off", synchronous_commit="off", full_page_writes="off")
+        # What is committed outlives a killed server, not a machine without power.
+        settings.update(fsync="off", full_page_writes="off")
     argv = [*as_user(), str(bin_dir() / "postgres"), "-D", str(data_dir)]
     for name, value in settings.items():
         argv += ["-c", f"{name}={value}"]
@@ -227,6 +228,7 @@ def require_ferretdb_database(server_url, database):
                 name
             )
         )
+        connection.execute(psycopg.sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
         there = connection.execute(
             "SELECT 1 FROM pg_event_trigger WHERE evtname = 'souk_index_revisions'"
         ).fetchone()

@@ -68,6 +68,7 @@ class Settings:
     values: dict
     chosen: dict = field(repr=False)  # what the environment and .env say
     readers: dict = field(repr=False)  # setting -> the programs that read it
+    secret: frozenset = frozenset()  # the settings that nobody sees who does not need them
 
     def __getitem__(self, name):
         return self.values[name]
@@ -122,4 +123,5 @@ def load(environ=None, env_file=ROOT / ".env"):
         if name in readers and text
     }
     values = {row["env"]: check(row, str(given.get(row["env"], row["default"]))) for row in rows}
-    return Settings(values=values, chosen=given, readers=readers)
+    secret = frozenset(row["env"] for row in rows if row.get("secret"))
+    return Settings(values=values, chosen=given, readers=readers, secret=secret)

@@ -41,8 +41,9 @@ class Supervisor:
         ours = procs.environment(pid).get(procs.MARK) == str(self.var)
         return pid if ours and procs.is_alive(pid) else None
 
-    def ini(self, plan, package_dir):
-        """circus's configuration for the plan. A process whose digest changes is restarted, others are left alone."""
+    def ini(self, plan, package_dir, only=None):
+        """circus's configuration for the plan, or for some of its processes. A process whose digest changes is restarted,
+        others are left alone."""
         config = configparser.RawConfigParser()
         config["circus"] = {
             "endpoint": "ipc://circus.control",
@@ -53,6 +54,8 @@ class Supervisor:
             "loglevel": "INFO",
         }
         for rank, spec in enumerate(plan.values()):
+            if only is not None and spec.name not in only:
+                continue
             launch = [sys.executable, "-m", package_dir.name, "launch", spec.name]
             config[f"watcher:{spec.name}"] = {
                 "cmd": " ".join(shlex.quote(word) for word in launch)
