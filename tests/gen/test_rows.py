@@ -61,7 +61,20 @@ def test_a_setting_is_read_by_its_processes(setting):
         assert setting.env in SCRIPTS or computed in SCRIPTS
 
 
-RESERVED = {"key_in_progress": "workers that lock keys (PostgreSQL) answer it; the catalogue waits"}
+RESERVED = {
+    "key_in_progress": "workers that lock keys (PostgreSQL) answer it; the catalogue waits",
+    "discount_unknown": "carts",
+    "discount_used_up": "carts",
+    "sku_unknown": "carts",
+    "sku_not_sellable": "carts",
+    "cart_full": "carts",
+    "quantity_too_large": "carts",
+    "carts_too_many": "carts",
+    "cart_not_open": "carts",
+    "discount_in_use": "carts",
+    "already_exists": "carts",
+    "guest_token_invalid": "carts",
+}
 
 
 @pytest.mark.parametrize("error", PROJECT.errors, ids=lambda each: each.code)
