@@ -71,6 +71,8 @@ typedef struct {{
 const souk_err_info_t *souk_err_info(souk_err_t err);
 /* The error with that code; SOUK_OK when there is none. */
 souk_err_t souk_err_of_code(const char *code, size_t size);
+/* The error that a violation of that PostgreSQL constraint is; SOUK_OK when none lists it. */
+souk_err_t souk_err_of_constraint(const char *name);
 """,
     )
 
@@ -81,6 +83,10 @@ def err_c(project: Project) -> str:
         f"{c_bool(each.retry)}, {c_bool(each.public)}}}}},\n"
         for each in sorted(project.errors, key=lambda each: each.number)
     )
+    constraints = sorted(
+        (name, each.enum) for each in project.errors for name in each.constraints
+    )
+    named = c_rows([f"    {{{c_str(name)}, {enum}}},\n" for name, enum in constraints])
     return f"""{NOTE}#include "souk/err.h"
 
 #include <string.h>
@@ -122,6 +128,31 @@ souk_err_t souk_err_of_code(const char *code, size_t size) {{
     for (size_t i = 0; i < sizeof(s_rows) / sizeof(s_rows[0]); i++) {{
         if (s_rows[i].code_size == size && memcmp(s_rows[i].info.code, code, size) == 0) {{
             return s_rows[i].err;
+        }}
+    }}
+    return SOUK_OK;
+}}
+
+/* By name. */
+static const struct {{
+    const char *name;
+    souk_err_t err;
+}} s_constraints[] = {{
+{named}}};
+static const size_t s_constraints_count = {len(constraints)};
+
+souk_err_t souk_err_of_constraint(const char *name) {{
+    size_t low = 0, high = s_constraints_count;
+    while (low < high) {{
+        size_t at = low + (high - low) / 2;
+        int order = strcmp(s_constraints[at].name, name);
+        if (order == 0) {{
+            return s_constraints[at].err;
+        }}
+        if (order < 0) {{
+            low = at + 1;
+        }} else {{
+            high = at;
         }}
     }}
     return SOUK_OK;

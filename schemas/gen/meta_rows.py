@@ -17,6 +17,7 @@ _ERROR = {
     "retry": Key("bool"),
     "public": Key("bool"),
     "description": Key("text"),
+    "constraints": Key("texts", pattern="[a-z][a-z0-9_]{0,62}"),
 }
 
 
@@ -49,11 +50,14 @@ def errors(check: Checker, root: Map) -> list[Error]:
     ret: list[Error] = []
     codes: dict[object, int] = {}
     numbers: dict[object, int] = {}
+    constraints: dict[object, int] = {}
     for _, _, row in rows(check, root, "errors"):
         if not check.shape(row, _ERROR, f"error {row.get('code', '?')}"):
             continue
         unique(check, codes, row, "code", row["code"], "the error code")
         unique(check, numbers, row, "number", row["number"], "the error number")
+        for each in row.get("constraints", []):
+            unique(check, constraints, row, "constraints", each, "the constraint")
         ret.append(
             Error(
                 row["code"],
@@ -63,6 +67,7 @@ def errors(check: Checker, root: Map) -> list[Error]:
                 row.get("retry", False),
                 row.get("public", True),
                 row.get("description"),
+                list(row.get("constraints", [])),
             )
         )
     known = {each.code for each in ret}

@@ -16,6 +16,7 @@ class Error:
     retry: bool
     public: bool
     description: str | None
+    constraints: list[str]  # of PostgreSQL, whose violation is this error
 
     @property
     def enum(self) -> str:

@@ -166,24 +166,40 @@ static void s_encode_fault(souk_ctx_t *self) {
     souk_assert(!self->reply.overflow);
 }
 
-static void s_fail_reply(souk_ctx_t *self, const char *why) {
-    self->err = SOUK_ERR_BAD_REPLY;
-    self->detail_bytes = (size_t)snprintf(self->detail, sizeof(self->detail), "%s", why);
+souk_err_t souk_ctx_encode_reply(souk_ctx_t *self, souk_str_t *ret_reply) {
+    self->encoded = false;
+    return souk_ctx_reply_require(self, ret_reply);
+}
+
+souk_err_t souk_ctx_reply_require(souk_ctx_t *self, souk_str_t *ret_reply) {
+    if (souk_arena_overflowed(self->arena)) {
+        return SOUK_ERR_NO_MEMORY; /* the handler did not look; its reply may lack parts */
+    }
+    if (!self->encoded) {
+        souk_buf_clear(&self->reply);
+        souk_schema_to_mp(self->method->reply, self->reply_struct, &self->reply);
+    }
+    if (self->reply.overflow || self->reply.size > self->method->reply_bytes_max) {
+        return souk_ctx_fail(self, SOUK_ERR_BAD_REPLY, "The reply exceeds its size limit.");
+    }
+    self->encoded = true;
+    *ret_reply = souk_buf_str(&self->reply);
+    return SOUK_OK;
+}
+
+void souk_ctx_begin_again(souk_ctx_t *self) {
+    self->encoded = self->replayed = false;
+    self->retry_after_ms = 0;
+    self->detail_bytes = 0;
+    souk_issues_init(&self->issues);
 }
 
 /* err is what the handler or the decoder said. */
 static void s_finish(souk_ctx_t *self, souk_err_t err) {
     self->err = err;
-    if (err == SOUK_OK && souk_arena_overflowed(self->arena)) {
-        self->err = SOUK_ERR_NO_MEMORY; /* the handler did not look; its reply may lack parts */
-    }
-    if (self->err == SOUK_OK && !self->encoded) {
-        souk_buf_clear(&self->reply);
-        souk_schema_to_mp(self->method->reply, self->reply_struct, &self->reply);
-    }
-    if (self->err == SOUK_OK &&
-        (self->reply.overflow || self->reply.size > self->method->reply_bytes_max)) {
-        s_fail_reply(self, "The reply exceeds its size limit.");
+    souk_str_t reply;
+    if (self->err == SOUK_OK) {
+        self->err = souk_ctx_reply_require(self, &reply);
     }
     if (self->err != SOUK_OK) {
         s_encode_fault(self);

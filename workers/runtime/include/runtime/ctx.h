@@ -55,6 +55,10 @@ void souk_ctx_retry_after_ms(souk_ctx_t *self, uint32_t retry_after_ms);
 /* The reply was encoded before: one msgpack map, copied at once (cap: the method's
  * reply_bytes_max). The reply struct is then ignored. */
 void souk_ctx_reply_encoded(souk_ctx_t *self, souk_str_t reply);
+/* Encodes the call's reply struct now and settles the reply with that: for handlers that store it
+ * (again after the struct has changed). Borrowed until the call's end. SOUK_ERR_BAD_REPLY: larger
+ * than the method's reply_bytes_max; SOUK_ERR_NO_MEMORY: the arena was full. */
+SOUK_MUST_CHECK souk_err_t souk_ctx_encode_reply(souk_ctx_t *self, souk_str_t *ret_reply);
 /* The reply was stored earlier under the same key. */
 void souk_ctx_mark_replayed(souk_ctx_t *self);
 

@@ -38,6 +38,12 @@ const souk_req_t *souk_ctx_req(const souk_ctx_t *self);
 /* Why, for the log: what souk_ctx_fail said; may be empty. */
 souk_str_t souk_ctx_detail(const souk_ctx_t *self);
 
+/* For what runs a handler's body: the encoded reply, encoded now unless it was. Errors as of
+ * souk_ctx_encode_reply. */
+SOUK_MUST_CHECK souk_err_t souk_ctx_reply_require(souk_ctx_t *self, souk_str_t *ret_reply);
+/* The body will run again: forgets what it said about its error and its reply. */
+void souk_ctx_begin_again(souk_ctx_t *self);
+
 /* Frees the request and its memory; the object may begin again. */
 void souk_ctx_end(souk_ctx_t *self);
 

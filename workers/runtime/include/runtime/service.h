@@ -56,6 +56,11 @@ typedef struct {
      * the same thread, only after slot_start was SOUK_OK. */
     souk_err_t (*slot_start)(void *service, void **ret_slot);
     void (*slot_stop)(void *service, void *slot);
+    /* The slot's thread, after each of its jobs and while it is idle: whether the connection still
+     * works. False: slot_stop, then slot_start at once, and again with growing pauses; meanwhile
+     * the slot goes on taking calls (a slot that cannot answer them says so at once). NULL: always
+     * true. Must not block. */
+    bool (*slot_ok)(void *service, void *slot);
     /* Bus thread, after each souk_loop_wake and at least ten times a second: at most a millisecond
      * of work of the service's own (applying changes). True: there is more, call again in the next
      * turn. */

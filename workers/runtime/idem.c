@@ -1,0 +1,140 @@
+/* Writes: notes.
+ *
+ * A write with an Idempotency-Key claims the key's row before anything else: INSERT ... ON CONFLICT
+ * DO NOTHING waits for a twin that has inserted it and not ended yet. If the twin rolls back, the
+ * row is ours; if it commits, its hash and reply are read, in a statement of its own, because only
+ * that one's snapshot is younger than the twin's commit. The reply is stored by UPDATE in the same
+ * round trip as COMMIT: key, hash, reply and effect stand or fall together. A refusal rolls back
+ * and so is not stored. */
+#include "pg_impl.h"
+#include "runtime/invoke.h"
+#include "souk/clock.h"
+#include "souk/log.h"
+
+#define TRIES_MAX 8
+#define COMMIT_GRACE_US ((int64_t)500 * 1000)
+
+static const souk_pg_stmt_t s_claim = {
+    .name = "souk_key_claim",
+    .sql = "INSERT INTO idempotency (subject, method, key, hash) VALUES ($1, $2, $3, $4)"
+           " ON CONFLICT (subject, method, key) DO NOTHING"};
+static const souk_pg_stmt_t s_stored = {
+    .name = "souk_key_stored",
+    .sql = "SELECT hash, reply FROM idempotency WHERE subject = $1 AND method = $2 AND key = $3"};
+static const souk_pg_stmt_t s_store = {
+    .name = "souk_key_store",
+    .sql = "UPDATE idempotency SET reply = $4 WHERE subject = $1 AND method = $2 AND key = $3"};
+
+static void s_key_args(souk_ctx_t *ctx, souk_pg_args_t *args) {
+    souk_pg_args_init(args, souk_ctx_arena(ctx));
+    souk_pg_str(args, souk_ctx_subject(ctx));
+    souk_pg_str(args, souk_str_of(souk_ctx_method(ctx)->name));
+    souk_pg_str(args, souk_ctx_key(ctx));
+}
+
+/* ---- The key --------------------------------------------------------------------------------- */
+
+static souk_err_t s_in_progress(souk_ctx_t *ctx) {
+    souk_metric_add(souk_pg_of(ctx)->metrics.in_progress, 1);
+    return SOUK_ERR_KEY_IN_PROGRESS;
+}
+
+/* The twin has ended with an effect. SOUK_ERR_RETRY: its row was purged meanwhile. */
+static souk_err_t s_replay(souk_ctx_t *ctx) {
+    souk_pg_t *pg = souk_pg_of(ctx);
+    souk_pg_args_t args;
+    s_key_args(ctx, &args);
+    const souk_pg_rows_t *rows;
+    SOUK_TRY(souk_pg_run(ctx, &s_stored, &args, &rows));
+    if (souk_pg_count(rows) == 0) {
+        return SOUK_ERR_RETRY;
+    }
+    if (!souk_str_equal(souk_pg_get_str(rows, 0, 0), souk_ctx_key_hash(ctx))) {
+        souk_metric_add(pg->metrics.reused, 1);
+        return SOUK_ERR_KEY_REUSED;
+    }
+    souk_str_t reply = souk_pg_get_str(rows, 0, 1);
+    if (reply.data == NULL) {
+        return s_in_progress(ctx);
+    }
+    souk_metric_add(pg->metrics.replayed, 1);
+    souk_ctx_reply_encoded(ctx, reply);
+    souk_ctx_mark_replayed(ctx);
+    return SOUK_OK;
+}
+
+static souk_err_t s_require_key(souk_ctx_t *ctx, bool *ret_replayed) {
+    souk_pg_args_t args;
+    s_key_args(ctx, &args);
+    souk_pg_bytes(&args, souk_ctx_key_hash(ctx));
+    const souk_pg_rows_t *rows;
+    souk_err_t err = souk_pg_run(ctx, &s_claim, &args, &rows);
+    if (err == SOUK_ERR_TIMEOUT) {
+        return s_in_progress(ctx);
+    }
+    SOUK_TRY(err);
+    if (souk_pg_affected(rows) == 1) {
+        souk_metric_add(souk_pg_of(ctx)->metrics.claimed, 1);
+        *ret_replayed = false;
+        return SOUK_OK;
+    }
+    SOUK_TRY(s_replay(ctx));
+    *ret_replayed = true;
+    return SOUK_OK;
+}
+
+/* ---- A try ----------------------------------------------------------------------------------- */
+
+/* The reply must be known to fit before the effect commits. */
+static souk_err_t s_finish(souk_ctx_t *ctx, bool is_keyed) {
+    souk_pg_t *pg = souk_pg_of(ctx);
+    if (pg->tx == SOUK_PG_TX_FAILED) { /* fn went on after an error */
+        return souk_ctx_fail(ctx, SOUK_ERR_INTERNAL, "a failed transaction cannot commit");
+    }
+    souk_str_t reply;
+    SOUK_TRY(souk_ctx_reply_require(ctx, &reply));
+    if (is_keyed) {
+        souk_pg_args_t args;
+        s_key_args(ctx, &args);
+        souk_pg_bytes(&args, reply);
+        SOUK_TRY(souk_pg_queue(ctx, &s_store, &args));
+    }
+    souk_err_t err = souk_pg_commit_until(pg, souk_pg_deadline_us(ctx) + COMMIT_GRACE_US);
+    bool repeatable = is_keyed && err == SOUK_ERR_UNKNOWN_OUTCOME;
+    return repeatable ? SOUK_ERR_UNAVAILABLE : err;
+}
+
+static souk_err_t s_try(souk_ctx_t *ctx, souk_pg_fn fn, const void *req, void *ret_rep) {
+    souk_pg_t *pg = souk_pg_of(ctx);
+    bool is_keyed = souk_ctx_key(ctx).data != NULL;
+    bool is_replayed = false;
+    SOUK_TRY(souk_pg_begin(pg, souk_ctx_remaining_ms(ctx)));
+    souk_err_t err = is_keyed ? s_require_key(ctx, &is_replayed) : SOUK_OK;
+    if (err == SOUK_OK && !is_replayed) {
+        err = fn(ctx, req, ret_rep);
+        if (err == SOUK_OK) {
+            err = s_finish(ctx, is_keyed);
+        }
+    }
+    souk_pg_rollback(pg); /* nothing to do after COMMIT */
+    return err;
+}
+
+souk_err_t souk_pg_write(souk_ctx_t *ctx, souk_pg_fn fn, const void *req, void *ret_rep) {
+    souk_pg_t *pg = souk_pg_of(ctx);
+    if (souk_ctx_key(ctx).data != NULL && souk_ctx_subject(ctx).size == 0) {
+        return souk_ctx_fail(ctx, SOUK_ERR_UNAUTHENTICATED,
+                             "An Idempotency-Key needs credentials.");
+    }
+    souk_err_t err = SOUK_ERR_RETRY;
+    for (int i = 0; i < TRIES_MAX; i++) {
+        err = s_try(ctx, fn, req, ret_rep);
+        if (err != SOUK_ERR_RETRY) {
+            return err;
+        }
+        souk_metric_add(pg->metrics.retries, 1);
+        souk_ctx_begin_again(ctx);
+        memset(ret_rep, 0, souk_ctx_method(ctx)->reply->struct_bytes);
+    }
+    return SOUK_ERR_OVERLOADED;
+}
