@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "souk/json.h"
-#include "text.h"
+#include "souk/text.h"
 
 _Static_assert(crypto_pwhash_STRBYTES <= USERS_HASH_BYTES_MAX, "a hash has room");
 
@@ -40,7 +40,7 @@ souk_err_t users_password_form(souk_arena_t *arena, souk_str_t text, souk_str_t 
     if (text.size > USERS_PASSWORD_BYTES_MAX) {
         return SOUK_ERR_VALIDATION;
     }
-    return users_text_nfc(arena, text, ret_password);
+    return souk_text_nfc(arena, text, ret_password);
 }
 
 static bool s_is_one_character(souk_str_t password) {
@@ -69,7 +69,7 @@ const char *users_password_objection(souk_arena_t *arena, souk_str_t password,
         return "must not be one character repeated";
     }
     souk_str_t folded;
-    if (users_text_fold(arena, password, &folded) != SOUK_OK) {
+    if (souk_text_fold(arena, password, &folded) != SOUK_OK) {
         return "must be text";
     }
     for (size_t i = 0; i < SOUK_COUNT_OF(s_common); i++) {

@@ -1,4 +1,4 @@
-#include "text.h"
+#include "souk/text.h"
 
 #include <stdlib.h>
 #include <utf8proc.h>
@@ -33,13 +33,13 @@ static souk_err_t s_map(souk_arena_t *arena, souk_str_t text, utf8proc_option_t 
     return SOUK_OK;
 }
 
-souk_err_t users_text_nfc(souk_arena_t *arena, souk_str_t text, souk_str_t *ret_text) {
+souk_err_t souk_text_nfc(souk_arena_t *arena, souk_str_t text, souk_str_t *ret_text) {
     return s_map(arena, text, UTF8PROC_STABLE | UTF8PROC_COMPOSE, ret_text);
 }
 
 /* Twice, as canonical caseless matching asks (Unicode, D145): what folding takes apart may fold
  * again. */
-souk_err_t users_text_fold(souk_arena_t *arena, souk_str_t text, souk_str_t *ret_folded) {
+souk_err_t souk_text_fold(souk_arena_t *arena, souk_str_t text, souk_str_t *ret_folded) {
     const utf8proc_option_t options = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD;
     souk_str_t once;
     SOUK_TRY(s_map(arena, text, options, &once));
@@ -101,10 +101,10 @@ static souk_str_t s_trim(souk_str_t text) {
     return text;
 }
 
-souk_err_t users_text_line(souk_arena_t *arena, souk_str_t text, size_t points_max,
-                           souk_str_t *ret_line) {
+souk_err_t souk_text_line(souk_arena_t *arena, souk_str_t text, size_t points_max,
+                          souk_str_t *ret_line) {
     souk_str_t form;
-    SOUK_TRY(users_text_nfc(arena, text, &form));
+    SOUK_TRY(souk_text_nfc(arena, text, &form));
     form = s_trim(form);
     size_t points = 0;
     for (souk_str_t rest = form; rest.size > 0; points++) {
@@ -197,9 +197,9 @@ static bool s_email_valid(souk_str_t local, souk_str_t host) {
            s_hyphens_inside(host);
 }
 
-souk_err_t users_text_email(souk_arena_t *arena, souk_str_t text, users_email_t *ret_email) {
+souk_err_t souk_text_email(souk_arena_t *arena, souk_str_t text, souk_email_t *ret_email) {
     souk_str_t line;
-    SOUK_TRY(users_text_line(arena, text, USERS_EMAIL_BYTES_MAX, &line));
+    SOUK_TRY(souk_text_line(arena, text, SOUK_EMAIL_BYTES_MAX, &line));
     const char *at = memchr(line.data, '@', line.size);
     if (at == NULL) {
         return SOUK_ERR_VALIDATION;
@@ -209,16 +209,16 @@ souk_err_t users_text_email(souk_arena_t *arena, souk_str_t text, users_email_t 
     if (!s_email_valid(local, host)) {
         return SOUK_ERR_VALIDATION;
     }
-    users_email_t email;
-    SOUK_TRY(users_text_fold(arena, line, &email.folded));
-    SOUK_TRY(users_text_fold(arena, host, &host));
+    souk_email_t email;
+    SOUK_TRY(souk_text_fold(arena, line, &email.folded));
+    SOUK_TRY(souk_text_fold(arena, host, &host));
     email.shown = souk_arena_printf(arena, "%.*s@%.*s", (int)local.size, local.data, (int)host.size,
                                     host.data);
     if (email.shown.data == NULL) {
         return SOUK_ERR_NO_MEMORY;
     }
     /* Folding may lengthen. */
-    if (email.shown.size > USERS_EMAIL_BYTES_MAX || email.folded.size > USERS_EMAIL_BYTES_MAX) {
+    if (email.shown.size > SOUK_EMAIL_BYTES_MAX || email.folded.size > SOUK_EMAIL_BYTES_MAX) {
         return SOUK_ERR_VALIDATION;
     }
     *ret_email = email;
@@ -238,7 +238,7 @@ static const char s_countries[] =
     "TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM "
     "ZW ";
 
-bool users_country_valid(souk_str_t code) {
+bool souk_country_valid(souk_str_t code) {
     for (size_t i = 0; code.size == 2 && i + 2 < sizeof(s_countries); i += 3) {
         if (memcmp(code.data, s_countries + i, 2) == 0) {
             return true;
@@ -247,7 +247,7 @@ bool users_country_valid(souk_str_t code) {
     return false;
 }
 
-bool users_phone_valid(souk_str_t phone) {
+bool souk_phone_valid(souk_str_t phone) {
     size_t digits = 0;
     for (size_t i = 0; i < phone.size; i++) {
         char c = phone.data[i];

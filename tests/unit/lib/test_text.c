@@ -2,7 +2,7 @@
  * editor's own normalisation cannot change them. */
 #include <criterion/criterion.h>
 
-#include "text.h"
+#include "souk/text.h"
 
 static souk_arena_t *s_arena;
 
@@ -19,7 +19,7 @@ TestSuite(text, .init = s_setup, .fini = s_teardown);
 /* "" stands for refused. */
 static const char *s_line(const char *text, size_t points_max) {
     souk_str_t line;
-    return users_text_line(s_arena, souk_str_of(text), points_max, &line) == SOUK_OK
+    return souk_text_line(s_arena, souk_str_of(text), points_max, &line) == SOUK_OK
                ? souk_arena_copy(s_arena, line).data
                : "";
 }
@@ -74,22 +74,22 @@ Test(text, lines_count_code_points_after_composition) {
     cr_assert_str_neq(s_line("\xe0\xa5\x98", 2), "");
 }
 
-static bool s_email(const char *text, users_email_t *ret_email) {
-    return users_text_email(s_arena, souk_str_of(text), ret_email) == SOUK_OK;
+static bool s_email(const char *text, souk_email_t *ret_email) {
+    return souk_text_email(s_arena, souk_str_of(text), ret_email) == SOUK_OK;
 }
 
 Test(text, emails_compare_folded_and_are_kept_as_written) {
-    users_email_t email;
+    souk_email_t email;
     cr_assert(s_email("  Ada.Lovelace+Shop@Example.COM ", &email));
     cr_assert(souk_str_equal(email.shown, SOUK_STR("Ada.Lovelace+Shop@example.com")));
     cr_assert(souk_str_equal(email.folded, SOUK_STR("ada.lovelace+shop@example.com")));
-    users_email_t sharp, capital;
+    souk_email_t sharp, capital;
     cr_assert(s_email("stra\xc3\x9f"
                       "e@example.org",
                       &sharp));
     cr_assert(s_email("STRASSE@example.org", &capital));
     cr_assert(souk_str_equal(sharp.folded, capital.folded));
-    users_email_t composed, decomposed;
+    souk_email_t composed, decomposed;
     cr_assert(s_email("ren\xc3\xa9@b\xc3\xbc"
                       "cher.example",
                       &composed));
@@ -142,7 +142,7 @@ Test(text, emails_refuse_what_mail_does_not_take) {
         "12345678901234567890123456789012345678901234567890123456789012345@b.c",
         "a@1234567890123456789012345678901234567890123456789012345678901234.c",
     };
-    users_email_t email;
+    souk_email_t email;
     for (size_t i = 0; i < SOUK_COUNT_OF(bad); i++) {
         cr_assert(!s_email(bad[i], &email), "%s", bad[i]);
     }
@@ -150,7 +150,7 @@ Test(text, emails_refuse_what_mail_does_not_take) {
 
 Test(text, an_email_has_at_most_254_bytes_in_either_form) {
     char text[300];
-    users_email_t email;
+    souk_email_t email;
     memset(text, 'b', sizeof(text));
     for (size_t i = 3; i < 250; i += 60) {
         text[i] = '.';
@@ -182,8 +182,8 @@ Test(text, folding_twice_is_folding_once) {
                                         "\xc7\x85"};
     for (size_t i = 0; i < SOUK_COUNT_OF(texts); i++) {
         souk_str_t once, twice;
-        cr_assert_eq(users_text_fold(s_arena, souk_str_of(texts[i]), &once), SOUK_OK);
-        cr_assert_eq(users_text_fold(s_arena, once, &twice), SOUK_OK);
+        cr_assert_eq(souk_text_fold(s_arena, souk_str_of(texts[i]), &once), SOUK_OK);
+        cr_assert_eq(souk_text_fold(s_arena, once, &twice), SOUK_OK);
         cr_assert(souk_str_equal(once, twice), "%zu", i);
     }
 }
@@ -191,21 +191,21 @@ Test(text, folding_twice_is_folding_once) {
 Test(text, countries_are_those_of_iso_3166) {
     static const char *const good[] = {"AD", "DE", "ZW", "GB"};
     for (size_t i = 0; i < SOUK_COUNT_OF(good); i++) {
-        cr_assert(users_country_valid(souk_str_of(good[i])));
+        cr_assert(souk_country_valid(souk_str_of(good[i])));
     }
     static const char *const bad[] = {"XK", "UK", "EU", "de", "D", "DEU", "", "E ", " A", "ZZ"};
     for (size_t i = 0; i < SOUK_COUNT_OF(bad); i++) {
-        cr_assert(!users_country_valid(souk_str_of(bad[i])), "%s", bad[i]);
+        cr_assert(!souk_country_valid(souk_str_of(bad[i])), "%s", bad[i]);
     }
 }
 
 Test(text, phones_have_digits_and_what_stands_between) {
-    cr_assert(users_phone_valid(SOUK_STR("+49 (30) 901820-0")));
-    cr_assert(users_phone_valid(SOUK_STR("112")));
-    cr_assert(users_phone_valid(SOUK_STR("030/90.18.20")));
+    cr_assert(souk_phone_valid(SOUK_STR("+49 (30) 901820-0")));
+    cr_assert(souk_phone_valid(SOUK_STR("112")));
+    cr_assert(souk_phone_valid(SOUK_STR("030/90.18.20")));
     static const char *const bad[] = {
         "", "12", "+", "1+23", "abc123", "123456789012345678901", "12345x6", "123\n456"};
     for (size_t i = 0; i < SOUK_COUNT_OF(bad); i++) {
-        cr_assert(!users_phone_valid(souk_str_of(bad[i])), "%s", bad[i]);
+        cr_assert(!souk_phone_valid(souk_str_of(bad[i])), "%s", bad[i]);
     }
 }
