@@ -3,6 +3,8 @@
  * cursor for Link. */
 #include "gateway/reply.h"
 
+#include <stdio.h>
+
 #include "gateway/etag.h"
 #include "gateway/gateway.h"
 #include "gateway/problem.h"
@@ -15,7 +17,8 @@
 #define JSON_PER_MSGPACK 6    /* a control character of one byte is \u0000 in JSON */
 
 typedef struct {
-    souk_capture_t captures[1 + LOCATION_FIELDS_MAX]; /* the ETag's first */
+    /* The ETag's first; then those of the location, or what else the ETag has: never both. */
+    souk_capture_t captures[1 + LOCATION_FIELDS_MAX];
     char names[LOCATION_FIELDS_MAX][FIELD_NAME_BYTES_MAX];
     size_t count;
 } wanted_t;
@@ -23,6 +26,10 @@ typedef struct {
 static void s_want(wanted_t *self, const souk_route_t *route) {
     self->captures[0].name = route->etag_field != NULL ? route->etag_field : "";
     self->count = 1;
+    if (route->etag_more_field != NULL) {
+        self->captures[self->count++].name = route->etag_more_field;
+        return;
+    }
     const char *at = route->location != NULL ? strchr(route->location, '{') : NULL;
     while (at != NULL) {
         const char *end = strchr(at, '}');
@@ -129,6 +136,18 @@ static bool s_link(const souk_exchange_t *exchange, souk_str_t cursor, souk_buf_
     return !ret->overflow;
 }
 
+/* 0 when there is none. */
+static size_t s_etag(const souk_route_t *route, const wanted_t *wanted,
+                     char ret_etag[SOUK_ETAG_BYTES_MAX]) {
+    char joined[2 * sizeof wanted->captures[0].value];
+    const char *value = wanted->captures[0].value;
+    if (route->etag_more_field != NULL && wanted->captures[1].value[0] != '\0') {
+        (void)snprintf(joined, sizeof joined, "%s-%s", value, wanted->captures[1].value);
+        value = joined;
+    }
+    return souk_etag_make(souk_str_of(value), ret_etag);
+}
+
 static bool s_not_modified(const souk_exchange_t *exchange, const souk_answer_t *answer) {
     bool safe = exchange->method == SOUK_HTTP_GET || exchange->method == SOUK_HTTP_HEAD;
     return safe && answer->status == 200 && answer->etag.data != NULL &&
@@ -150,7 +169,7 @@ static void s_answer_json(souk_exchange_t *exchange, const souk_outcome_t *outco
         answer.content_type = NULL;
         answer.body.size = 0;
     }
-    size_t etag_size = souk_etag_make(souk_str_of(wanted->captures[0].value), etag);
+    size_t etag_size = s_etag(route, wanted, etag);
     if (etag_size > 0) {
         answer.etag = (souk_str_t){etag, etag_size};
         answer.cache_control = route->scope == NULL ? "no-cache" : "private, no-cache";

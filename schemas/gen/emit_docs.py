@@ -117,7 +117,8 @@ def _method(project: Project, one: Method) -> str:
             f"It has at least {one.request.body_fields_min} field{'s' if one.request.body_fields_min > 1 else ''}."
         )
     if one.etag:
-        facts.append(f"The ETag is the reply's `{one.etag}`.")
+        more = f", with `-{one.etag_more}` behind it when that is there" if one.etag_more else ""
+        facts.append(f"The ETag is the reply's `{one.etag}`{more}.")
     if one.location:
         facts.append(f"Location: `{one.location}`.")
     if one.next:

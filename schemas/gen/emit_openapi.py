@@ -247,7 +247,8 @@ class _Document:
         headers: Json = {"X-Request-Id": _REQUEST_ID}
         if one.etag:
             headers["ETag"] = {
-                "description": f"The reply's {one.etag}.",
+                "description": f"The reply's {one.etag}."
+                + (f" With -{one.etag_more} behind it, when that is there." if one.etag_more else ""),
                 "schema": {"type": "string"},
             }
         if one.location:

@@ -293,7 +293,7 @@ def routes_c(project: Project) -> str:
             rows.append(
                 f"    {{.verb = {c_str(each.verb)}, .path = {c_str(each.path)}, .service = {c_str(one.service)}, "
                 f".method = {c_str(one.name)}, .request = &{one.c}_req_type, .auth = SOUK_AUTH_{one.auth.upper()}, .scope = {c_str(one.scope)}, "
-                f".etag_field = {c_str(one.etag)}, .location = {c_str(one.location)}, .next_field = {c_str(one.next)}, "
+                f".etag_field = {c_str(one.etag)}, .etag_more_field = {c_str(one.etag_more)}, .location = {c_str(one.location)}, .next_field = {c_str(one.next)}, "
                 f".timeout_ms = {one.timeout_ms}, .request_bytes_max = {one.request_bytes_max}, "
                 f".reply_bytes_max = {one.reply_bytes_max}, .memory_bytes_max = {one.memory_bytes_max}, "
                 f".status = {one.status}, .class_ = SOUK_CLASS_{one.cls.upper()}, .key_rule = SOUK_KEY_{one.key.upper()}, "

@@ -51,6 +51,7 @@ _BINDING = {
 _SUCCESS = {
     "status": Key("int", True),
     "etag": Key("text"),
+    "etag_more": Key("text"),
     "location": Key("text", pattern=r"/v1/[a-z0-9/{}_-]+"),
     "next": Key("text"),
 }
@@ -141,6 +142,7 @@ class Services:
             reply_named="reply_type" in node,
             status=success["status"],
             etag=success.get("etag"),
+            etag_more=success.get("etag_more"),
             location=success.get("location"),
             next=success.get("next"),
             errors=list(node["errors"]),
@@ -256,6 +258,14 @@ class Services:
                 "etag",
                 f"{said} has the ETag {one.etag}",
                 "name a required str or int of the reply",
+            )
+        more = fields.get(one.etag_more or "")
+        if one.etag_more and (not one.etag or one.location or not more or more.kind != "str"):
+            check.add(
+                node,
+                "etag_more",
+                f"{said} has {one.etag_more} in its ETag",
+                "name a str of the reply, beside etag and without location",
             )
         for name in re.findall(r"\{(\w*)\}", one.location or ""):
             if name not in sure:

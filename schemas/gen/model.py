@@ -166,6 +166,7 @@ class Method:
     reply_named: bool
     status: int
     etag: str | None
+    etag_more: str | None  # an optional field, joined to the ETag when it is there
     location: str | None
     next: str | None
     errors: list[str]

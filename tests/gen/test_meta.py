@@ -416,6 +416,18 @@ CASES = [
     ),
     (
         "shop.yaml",
+        "{status: 200, etag: version}",
+        "{status: 200, etag: version, etag_more: version}",
+        "name a str of the reply, beside etag and without location",
+    ),
+    (
+        "shop.yaml",
+        "etag: version, location",
+        "etag: version, etag_more: slug, location",
+        "name a str of the reply, beside etag and without location",
+    ),
+    (
+        "shop.yaml",
         "etag: version, location",
         "etag: price, location",
         "name a required str or int of the reply",

@@ -22,8 +22,9 @@ typedef struct {
     const char *verb, *path; /* GET and so on; "/v1/products/{key}" */
     const char *service, *method;
     const souk_type_t *request;
-    const char *scope;      /* of SOUK_AUTH_SCOPE, else NULL */
-    const char *etag_field; /* top-level reply field; NULL: none */
+    const char *scope;           /* of SOUK_AUTH_SCOPE, else NULL */
+    const char *etag_field;      /* top-level reply field; NULL: none */
+    const char *etag_more_field; /* another, joined to it by '-' when it is there; NULL: none */
     const char
         *location; /* template with top-level reply fields, "/v1/products/{id}"; NULL: none */
     const char
