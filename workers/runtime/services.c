@@ -2,9 +2,11 @@
 
 #include "catalog/service.h"
 #include "diag/diag.h"
+#include "orders/service.h"
 
 const souk_service_t *const souk_services[] = {
     &catalog_service, /* one line a service */
     &diag_service,
+    &orders_service,
     NULL,
 };

@@ -1,0 +1,18 @@
+/* The orders service: what its parts share. A part of it (stock, carts, ...) that needs state of
+ * its own adds a member, made in start and freed in stop (service.c). */
+#ifndef ORDERS_SERVICE_H
+#define ORDERS_SERVICE_H
+
+#include "gen/config.h"
+#include "runtime/pg.h"
+#include "runtime/service.h"
+
+typedef struct {
+    const souk_worker_config_t *config; /* borrowed from the runtime */
+    souk_str_t currency;                /* the store's, of config */
+    souk_pg_health_t health;            /* of the slots' connections */
+} orders_service_t;
+
+extern const souk_service_t orders_service;
+
+#endif
