@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import emit_c, emit_docs, emit_openapi, emit_service, lock, meta, vectors
+from . import emit_c, emit_docs, emit_events, emit_openapi, emit_service, lock, meta, vectors
 from .loader import Problem
 from .model import Project
 
@@ -21,6 +21,7 @@ def build_files(project: Project) -> dict[str, bytes]:
     """What the build tree gets, by path."""
     texts = (
         emit_c.files(project)
+        | emit_events.files(project)
         | emit_service.files(project)
         | emit_openapi.files(project)
         | vectors.files(project)
@@ -32,6 +33,7 @@ def committed_files(project: Project) -> dict[str, bytes]:
     """What stands in the repository, by path from its root."""
     texts = {
         ".env.example": emit_docs.env_example(project),
+        "docs/api/events.md": emit_events.document(project),
         "docs/api/openapi.json": emit_openapi.document(project),
         "docs/api/reference.md": emit_docs.reference(project),
         "docs/configuration.md": emit_docs.configuration(project),

@@ -83,9 +83,7 @@ def err_c(project: Project) -> str:
         f"{c_bool(each.retry)}, {c_bool(each.public)}}}}},\n"
         for each in sorted(project.errors, key=lambda each: each.number)
     )
-    constraints = sorted(
-        (name, each.enum) for each in project.errors for name in each.constraints
-    )
+    constraints = sorted((name, each.enum) for each in project.errors for name in each.constraints)
     named = c_rows([f"    {{{c_str(name)}, {enum}}},\n" for name, enum in constraints])
     return f"""{NOTE}#include "souk/err.h"
 

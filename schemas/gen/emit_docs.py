@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from . import examples
+from . import emit_machine, examples
 from .emit_openapi import method_errors
-from .model import Field, Method, Project, Setting, Type
+from .model import Field, Machine, Method, Project, Setting, Type
 
-_NOTE = "<!-- Generated from schemas/ by `make docs`. Do not edit. -->\n"
+DOCS_NOTE = "<!-- Generated from schemas/ by `make docs`. Do not edit. -->\n"
 
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]) + "\n"
 
@@ -72,7 +72,7 @@ def _remarks(one: Field) -> str:
     return " ".join(parts)
 
 
-def _fields(fields: list[Field], with_source: bool) -> str:
+def field_table(fields: list[Field], with_source: bool) -> str:
     rows = []
     for each in fields:
         where = (
@@ -83,7 +83,7 @@ def _fields(fields: list[Field], with_source: bool) -> str:
         rows.append(
             [f"`{each.name}`", *where, _kind(each), "yes" if each.required else "", _remarks(each)]
         )
-    return _table(["field", *(["in"] if with_source else []), "type", "required", "meaning"], rows)
+    return table(["field", *(["in"] if with_source else []), "type", "required", "meaning"], rows)
 
 
 _AUTH = {
@@ -95,7 +95,7 @@ _AUTH = {
 }
 
 
-def _json(value: object) -> str:
+def json_block(value: object) -> str:
     return "```json\n" + examples.compact(value) + "\n```\n"
 
 
@@ -127,14 +127,14 @@ def _method(project: Project, one: Method) -> str:
         facts.append("Calls " + ", ".join(f"`{each}`" for each in one.calls) + ".")
     out.append(" ".join(facts) + "\n")
     if one.request.fields:
-        out.append("Request:\n\n" + _fields(one.request.fields, True))
+        out.append("Request:\n\n" + field_table(one.request.fields, True))
         if one.request.of_source("body"):
-            out.append(_json(examples.of_type(one.request, "body")))
+            out.append(json_block(examples.of_type(one.request, "body")))
     if one.reply_named:
         out.append(f"Reply: {one.status} with {_link(one.reply)}.\n")
     elif one.reply.fields:
-        out.append(f"Reply: {one.status}\n\n" + _fields(one.reply.fields, False))
-        out.append(_json(examples.of_type(one.reply)))
+        out.append(f"Reply: {one.status}\n\n" + field_table(one.reply.fields, False))
+        out.append(json_block(examples.of_type(one.reply)))
     else:
         out.append(f"Reply: {one.status}, empty.\n")
     codes = one.errors + sorted(
@@ -152,10 +152,10 @@ def _method(project: Project, one: Method) -> str:
 
 def _who(project: Project) -> str:
     """Credentials, scopes and roles."""
-    scopes = _table(
+    scopes = table(
         ["scope", "allows"], [[f"`{each.name}`", each.description] for each in project.scopes]
     )
-    roles = _table(
+    roles = table(
         ["role", "meaning", "scopes"],
         [
             [
@@ -175,9 +175,20 @@ def _who(project: Project) -> str:
     )
 
 
+def _machine(one: Machine) -> str:
+    """A state machine as a table."""
+    out = [
+        f"### States: {one.name}\n\n{one.description}\n",
+        table(["state", "meaning", "moves"], emit_machine.rows(one)),
+    ]
+    if moves := emit_machine.moves(one):
+        out.append(table(["move", "meaning"], moves))
+    return "\n".join(out)
+
+
 def reference(project: Project) -> str:
     served = [each for each in project.services if each.methods]
-    index = _table(
+    index = table(
         ["method", "HTTP", "what it does"],
         [
             [
@@ -194,7 +205,7 @@ def reference(project: Project) -> str:
         if served and all(each in method_errors(project, one) for one in project.methods())
     ]
     out = [
-        _NOTE,
+        DOCS_NOTE,
         "# API reference\n",
         "Every method, over HTTP and on the bus (`docs/protocol.md`). The same as an OpenAPI 3.1 document: "
         "[openapi.json](openapi.json), served at `/openapi.json`. Errors are problem documents (RFC 9457) with a stable `code`: "
@@ -205,6 +216,7 @@ def reference(project: Project) -> str:
     ]
     for service in served:
         out.append(f"## {service.name}\n\n{service.description}\n")
+        out += [_machine(each) for each in service.machines]
         out += [_method(project, each) for each in service.methods]
     out.append("## Types\n")
     types = [*project.types, *(each for service in project.services for each in service.types)]
@@ -212,7 +224,7 @@ def reference(project: Project) -> str:
         title = one.name if one.service == "souk" else f"{one.service}: {one.name}"
         out.append(
             f'<a id="{anchor(one)}"></a>\n\n### {title}\n\n{one.description}\n\n'
-            + _fields(one.fields, False)
+            + field_table(one.fields, False)
         )
     return "\n".join(out)
 
@@ -230,7 +242,7 @@ def _setting_allowed(one: Setting) -> str:
 
 def configuration(project: Project) -> str:
     out = [
-        _NOTE,
+        DOCS_NOTE,
         "# Configuration\n",
         "A setting's value is its flag's, else its environment variable's, else the default. Secrets have no flag. `--help` lists a program's "
         "settings, `--print-config` prints the values in force with secrets as `***`.\n",
@@ -257,7 +269,7 @@ def configuration(project: Project) -> str:
         if rows:
             out.append(
                 f"## {title}\n\n"
-                + _table(["variable", "flag", "allowed", "default", "meaning"], rows)
+                + table(["variable", "flag", "allowed", "default", "meaning"], rows)
             )
     return "\n".join(out)
 
@@ -289,9 +301,9 @@ def metrics(project: Project) -> str:
             ]
         )
     return (
-        f"{_NOTE}\n# Metrics\n\nEvery process prints its metrics at `/metrics` of its admin endpoint, in Prometheus' text format. Beyond a metric's "
+        f"{DOCS_NOTE}\n# Metrics\n\nEvery process prints its metrics at `/metrics` of its admin endpoint, in Prometheus' text format. Beyond a metric's "
         "bound of series, updates go to one series whose label values are all `other`.\n\n"
-        + _table(["name", "kind", "labels", "process", "series at most", "meaning"], rows)
+        + table(["name", "kind", "labels", "process", "series at most", "meaning"], rows)
     )
 
 
@@ -313,9 +325,9 @@ def errors(project: Project) -> str:
         if not one.public
     ]
     return (
-        f"{_NOTE}\n# Errors\n\nEvery error that a client can meet: the `code` of a problem document (its `type` is `urn:souk:error:CODE`) and of ERR envelopes. Codes and numbers are never "
+        f"{DOCS_NOTE}\n# Errors\n\nEvery error that a client can meet: the `code` of a problem document (its `type` is `urn:souk:error:CODE`) and of ERR envelopes. Codes and numbers are never "
         "reused. Where an answer may be better later, it has Retry-After.\n\n"
-        + _table(["code", "number", "HTTP status", "Retry-After", "meaning"], rows)
+        + table(["code", "number", "HTTP status", "Retry-After", "meaning"], rows)
         + "\nThese stay inside a process; a client sees `internal`.\n\n"
-        + _table(["code", "number", "meaning"], inner)
+        + table(["code", "number", "meaning"], inner)
     )

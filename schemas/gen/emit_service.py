@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import emit_machine
 from .emit_c import NOTE, c_bool, c_comment, c_rows, c_str, guard
 from .model import Field, Method, Project, Service, Type
 
@@ -128,7 +129,11 @@ def _own_types(service: Service) -> list[Type]:
 
 
 def service_h(service: Service) -> str:
-    parts = ['#include "gen/types.h"\n', *(_struct(each) for each in _own_types(service))]
+    parts = ['#include "gen/types.h"\n']
+    if service.machines:
+        parts = ['#include "gen/types.h"\n#include "souk/machine.h"\n']
+    parts += [_struct(each) for each in _own_types(service)]
+    parts += [emit_machine.declaration(each) for each in service.machines]
     for each in service.methods:
         if each.reply_named:
             parts.append(
@@ -138,7 +143,10 @@ def service_h(service: Service) -> str:
 
 
 def service_c(service: Service) -> str:
-    tables = "\n".join(_tables(each) for each in _own_types(service))
+    tables = "\n".join(
+        [_tables(each) for each in _own_types(service)]
+        + [emit_machine.definition(each) for each in service.machines]
+    )
     return f'{NOTE}#include "gen/{service.name}.h"\n\n#include <float.h>\n\n{tables}'
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from .check import Checker, Key
 from .loader import Map, load
 from .meta_rows import rows
-from .model import Field, Project, Type
+from .model import Field, Machine, Project, Type
 
 Lock = dict[str, Any]
 
@@ -59,6 +59,15 @@ def make(project: Project) -> Lock:
             else _fields(one.reply),
         }
     return {
+        "events": {
+            each.type: {
+                "service": each.service,
+                "aggregate": each.aggregate,
+                "payload": _fields(each.payload),
+            }
+            for each in project.events
+        },
+        "machines": {f"{each.service}.{each.name}": _machine(each) for each in project.machines()},
         "errors": {
             each.code: {"number": each.number, "status": each.status, "public": each.public}
             for each in project.errors
@@ -70,6 +79,19 @@ def make(project: Project) -> Lock:
         "config": {each.env: {"kind": each.kind, "flag": each.flag} for each in project.settings},
         "metrics": {
             each.name: {"kind": each.kind, "labels": each.labels} for each in project.metrics
+        },
+    }
+
+
+def _machine(one: Machine) -> Lock:
+    return {
+        "initial": one.initial,
+        "states": list(one.states),
+        "moves": {
+            f"{state} {by}": to
+            for state in one.states
+            for by in one.names()
+            if (to := one.target(state, by)) is not None
         },
     }
 
@@ -89,24 +111,13 @@ def text(lock: Lock) -> str:
 def breaks(old: Lock, new: Lock) -> dict[str, str]:
     """What in new breaks those who rely on old: by the name that a waiver would have."""
     ret: dict[str, str] = {}
-    for part in ("errors", "types", "methods", "scopes", "roles", "config", "metrics"):
+    for part in ("errors", *_COMPARED, "scopes", "config", "metrics"):
         for name, was in old.get(part, {}).items():  # an older lock lacks newer parts
             now = new[part].get(name)
             if now is None:
                 ret[f"{part}.{name}"] = "was removed"
-            elif part == "types":
-                _compare_fields(
-                    ret,
-                    f"types.{name}",
-                    was["fields"],
-                    now["fields"],
-                    was["request"] and now["request"],
-                )
-            elif part == "methods":
-                _compare_method(ret, f"methods.{name}", was, now)
-            elif part == "roles":
-                if gone := [each for each in was["scopes"] if each not in now["scopes"]]:
-                    ret[f"roles.{name}.scopes"] = f"lost {', '.join(gone)}"
+            elif part in _COMPARED:
+                _COMPARED[part](ret, f"{part}.{name}", was, now)
             else:
                 for key in was:
                     if was[key] != now[key]:
@@ -136,6 +147,33 @@ def _compare_method(ret: dict[str, str], name: str, was: Lock, now: Lock) -> Non
             ret[f"{name}.reply"] = "was replaced"
     else:
         _compare_fields(ret, f"{name}.reply", was["reply"], now["reply"], False)
+
+
+def _compare_type(ret: dict[str, str], name: str, was: Lock, now: Lock) -> None:
+    sent = was["request"] and now["request"]
+    _compare_fields(ret, name, was["fields"], now["fields"], sent)
+
+
+def _compare_role(ret: dict[str, str], name: str, was: Lock, now: Lock) -> None:
+    if gone := [each for each in was["scopes"] if each not in now["scopes"]]:
+        ret[f"{name}.scopes"] = f"lost {', '.join(gone)}"
+
+
+def _compare_event(ret: dict[str, str], name: str, was: Lock, now: Lock) -> None:
+    for key in ("service", "aggregate"):
+        if was[key] != now[key]:
+            ret[f"{name}.{key}"] = f"was {was[key]}, is {now[key]}"
+    _compare_fields(ret, f"{name}.payload", was["payload"], now["payload"], False)
+
+
+def _compare_machine(ret: dict[str, str], name: str, was: Lock, now: Lock) -> None:
+    if was["initial"] != now["initial"]:
+        ret[f"{name}.initial"] = f"was {was['initial']}, is {now['initial']}"
+    if gone := [each for each in was["states"] if each not in now["states"]]:
+        ret[f"{name}.states"] = f"lost {', '.join(gone)}"
+    for move, to in was["moves"].items():
+        if now["moves"].get(move) != to:
+            ret[f"{name}.moves.{move}"] = f"led to {to}, now to {now['moves'].get(move)}"
 
 
 def _said(one: Lock) -> str:
@@ -177,6 +215,15 @@ def _compare_fields(ret: dict[str, str], name: str, was: Lock, now: Lock, reques
     for field, new in now.items():
         if request and field not in was and new.get("required"):
             ret[f"{name}.{field}.required"] = "is new and required"
+
+
+_COMPARED = {
+    "types": _compare_type,
+    "methods": _compare_method,
+    "roles": _compare_role,
+    "events": _compare_event,
+    "machines": _compare_machine,
+}
 
 
 def waivers(folder: Path) -> set[str]:

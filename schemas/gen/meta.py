@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import meta_auth, meta_rows
+from . import meta_auth, meta_events, meta_rows
 from .check import Checker, Key
 from .loader import Map, load
 from .meta_method import Services
@@ -16,14 +16,16 @@ _ROWS = (
     "config.yaml",
     "metrics.yaml",
     "roles.yaml",
+    "events.yaml",
     "types.yaml",
     "lock_waivers.yaml",
 )
-_PART = {"part_of": Key("text", True), "types": Key("map"), "methods": Key("map")}
+_SHARED = ("types", "machines", "methods")  # what the parts of a service have together
+_PART = {"part_of": Key("text", True), **{key: Key("map") for key in _SHARED}}
 
 
 def _absorb(check: Checker, root: Map, part: Map) -> None:
-    """Adds the types and methods of SERVICE.PART.yaml to those of SERVICE.yaml."""
+    """Adds the types, machines and methods of SERVICE.PART.yaml to those of SERVICE.yaml."""
     if not check.shape(part, _PART, part.file):
         return
     if part["part_of"] != root.get("service"):
@@ -33,7 +35,7 @@ def _absorb(check: Checker, root: Map, part: Map) -> None:
             f"{part.file} is part of {part['part_of']}",
             "name the service that its file name begins with",
         )
-    for key in ("types", "methods"):
+    for key in _SHARED:
         own = root.setdefault(key, Map(root.file, root.line))
         if not isinstance(own, Map):
             continue  # said when the service is read
@@ -71,6 +73,7 @@ def read(folder: Path) -> Project:
             project.services.append(service)
     services.calls(project.services)
     services.one_source(project.services)
+    meta_events.events(check, load(folder / "events.yaml"), types, project)
     for one in project.types:
         if id(one) not in types.used:
             check.add(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from . import meta_auth
+from . import meta_auth, meta_machine
 from .check import Checker, Key
 from .loader import Map, Seq
 from .meta_service import ENVELOPE_BYTES_MAX, NAME, Types
@@ -14,6 +14,7 @@ _SERVICE = {
     "service": Key("text", True, pattern=NAME),
     "description": Key("text", True),
     "types": Key("map"),
+    "machines": Key("map"),
     "methods": Key("map", True),
 }
 _METHOD = {
@@ -94,6 +95,7 @@ class Services:
             )
         own = self.types.read(root, name)
         service = Service(name, root["description"], list(own.values()), [])
+        service.machines = meta_machine.machines(check, root, name)
         for key, node in root["methods"].items():
             said = f"method {key}"
             if not re.fullmatch(NAME, key):

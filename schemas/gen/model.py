@@ -138,6 +138,55 @@ class Type:
 
 
 @dataclass
+class Event:
+    """A kind of row in a service's outbox."""
+
+    type: str
+    service: str
+    aggregate: str
+    description: str
+    payload: Type
+
+    @property
+    def enum(self) -> str:
+        return f"SOUK_EVENT_{self.type.replace('.', '_').upper()}"
+
+
+@dataclass
+class Move:
+    """From any of these states to one other, or the same."""
+
+    sources: list[str]
+    by: str
+    to: str
+    description: str | None
+
+
+@dataclass
+class Machine:
+    """The states that a thing of a service can be in, with their meanings, and its moves between them."""
+
+    service: str
+    name: str
+    description: str
+    states: dict[str, str]
+    initial: str
+    moves: list[Move]
+
+    @property
+    def c(self) -> str:
+        return f"{self.service}_{self.name}"
+
+    def names(self) -> list[str]:
+        """What it moves by, each once."""
+        return list(dict.fromkeys(each.by for each in self.moves))
+
+    def target(self, state: str, by: str) -> str | None:
+        found = (each.to for each in self.moves if each.by == by and state in each.sources)
+        return next(found, None)
+
+
+@dataclass
 class Binding:
     verb: str
     path: str
@@ -183,6 +232,7 @@ class Service:
     description: str
     types: list[Type]  # in an order in which each stands behind those that it holds
     methods: list[Method]
+    machines: list[Machine] = field(default_factory=list)
 
 
 @dataclass
@@ -194,12 +244,17 @@ class Project:
     roles: list[Role] = field(default_factory=list)
     types: list[Type] = field(default_factory=list)  # shared
     services: list[Service] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
     def error(self, code: str) -> Error:
         return next(each for each in self.errors if each.code == code)
 
     def auth_source(self) -> Method | None:
         return next((each for each in self.methods() if each.auth_source), None)
+
+    def machines(self) -> Iterator[Machine]:
+        for service in self.services:
+            yield from service.machines
 
     def methods(self) -> Iterator[Method]:
         for service in self.services:

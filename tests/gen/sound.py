@@ -47,6 +47,18 @@ roles:
   - {name: clerk, description: Sells., scopes: ["shop:write"]}
   - {name: boss, description: May do all., scopes: ["*"]}
 """,
+    "events.yaml": """\
+events:
+  - type: thing.made
+    service: shop
+    aggregate: thing
+    description: A thing was made.
+    payload:
+      thing_id: {type: str, required: true, description: Id., example: thg_01JD3YV4M8Q6T0R7ZK5N2X9W1B}
+      price: {type: money, nullable: true, description: Price.}
+      state: {type: enum, values: [new, old], required: true, description: State., example: new}
+  - {type: thing.lost, service: shop, aggregate: thing, description: A thing was lost., payload: {}}
+""",
     "shop.yaml": """\
 service: shop
 description: A shop.
@@ -64,6 +76,19 @@ types:
       price: {type: money, nullable: true, description: Price.}
       parts: {type: list, item: {type: part}, max: 9, encoded: true, description: Parts.}
       made_at: {type: time, required: true, description: When., example: "2026-11-24T10:00:00Z"}
+machines:
+  thing:
+    description: What becomes of a thing.
+    states:
+      fresh: It was just made.
+      used: Somebody has it.
+      gone: It is no more.
+    initial: fresh
+    moves:
+      - {from: [fresh, used], by: take, to: used}
+      - {from: [fresh], by: drop, to: gone, description: Nobody wanted it.}
+      - {from: [used], by: lose, to: gone}
+      - {from: [used], by: mend, to: fresh}
 methods:
   get:
     summary: Read a thing

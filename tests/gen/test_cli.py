@@ -82,6 +82,7 @@ def test_docs_then_check(folder, tmp_path):
         if path.is_file() and path.suffix != ".yaml"
     } == {
         ".env.example",
+        "docs/api/events.md",
         "docs/api/openapi.json",
         "docs/api/reference.md",
         "docs/configuration.md",
@@ -95,6 +96,7 @@ def test_docs_then_check(folder, tmp_path):
     "name",
     [
         ".env.example",
+        "docs/api/events.md",
         "docs/api/openapi.json",
         "docs/api/reference.md",
         "docs/configuration.md",

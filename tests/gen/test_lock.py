@@ -126,6 +126,38 @@ CASES = [
         "methods.shop.create.auth",
         "was shop:write, is user",
     ),
+    ("events.yaml", "type: thing.lost", "type: thing.found", "events.thing.lost", "was removed"),
+    (
+        "events.yaml",
+        "thing.lost, service: shop",
+        "thing.lost, service: stock",
+        "events.thing.lost.service",
+        "was shop, is stock",
+    ),
+    (
+        "events.yaml",
+        "thing_id: {type: str, required: true",
+        "thing_id: {type: str",
+        "events.thing.made.payload.thing_id.required",
+        "may be absent now",
+    ),
+    ("events.yaml", "payload: {}", "payload: {why: {type: bool, description: Why.}}", None, ""),
+    ("shop.yaml", "initial: fresh", "initial: used", "machines.shop.thing.initial", "was fresh"),
+    (
+        "shop.yaml",
+        "by: lose, to: gone",
+        "by: lose, to: fresh",
+        "machines.shop.thing.moves.used lose",
+        "led to gone, now to fresh",
+    ),
+    (
+        "shop.yaml",
+        "from: [fresh, used], by: take",
+        "from: [fresh], by: take",
+        "machines.shop.thing.moves.used take",
+        "led to used, now to None",
+    ),
+    ("shop.yaml", "from: [used], by: lose", "from: [used, gone], by: lose", None, ""),
     (
         "roles.yaml",
         'Sells., scopes: ["shop:write"]',
@@ -268,3 +300,18 @@ def test_the_lock_is_json_that_says_what_is_public(folder):
         "required": True,
         "type": "str",
     }
+
+
+def test_a_lost_state(folder):
+    (folder / "lock.json").write_text(lock.text(lock.make(meta.read(folder))))
+    text = FILES["shop.yaml"].replace("      gone:", "      lost:").replace("to: gone", "to: lost")
+    (folder / "shop.yaml").write_text(text)
+    found = lock.check(folder, meta.read(folder))
+    assert any("machines.shop.thing.states lost gone; take it back" in line for line in found)
+
+
+def test_a_lock_without_events_and_machines_is_an_older_one(folder):
+    older = lock.make(meta.read(folder))
+    del older["events"], older["machines"]
+    (folder / "lock.json").write_text(lock.text(older))
+    assert lock.check(folder, meta.read(folder)) == []

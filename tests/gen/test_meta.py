@@ -505,6 +505,121 @@ CASES = [
         "calls: [shop.get]",
         "the services shop -> shop call in a circle",
     ),
+    # events
+    ("events.yaml", "type: thing.lost", "type: lost", "it has to match"),
+    ("events.yaml", "type: thing.lost", "type: thing.made", "the event thing.made stands twice"),
+    (
+        "events.yaml",
+        "thing.lost, service: shop",
+        "thing.lost, service: mall",
+        "is of the unknown service mall; services are shop, stock",
+    ),
+    (
+        "events.yaml",
+        "type: thing.lost",
+        "type: part.lost",
+        "is about the aggregate thing; its type begins with the aggregate",
+    ),
+    (
+        "events.yaml",
+        "description: A thing was lost.",
+        "descr: A.",
+        "event thing.lost has the unknown key descr; did you mean description?",
+    ),
+    (
+        "events.yaml",
+        "price: {type: money, nullable: true",
+        "price: {type: coin, nullable: true",
+        "field price of event thing.made has the unknown type coin",
+    ),
+    (
+        "events.yaml",
+        "price: {type: money, nullable: true",
+        "price: {type: money, encoded: true",
+        "field price of event thing.made is encoded; a payload is JSON",
+    ),
+    (
+        "events.yaml",
+        "price: {type: money, nullable: true, description: Price.}",
+        "price: {type: multimap, item: {type: str}, description: P., example: {a: [b]}}",
+        "field price of event thing.made is a multimap",
+    ),
+    ("events.yaml", "nullable: true", "from: query", "only a request's own fields have it"),
+    # machines
+    (
+        "shop.yaml",
+        "  thing:\n    description: What",
+        "  Thing:\n    description: What",
+        "name of a machine",
+    ),
+    (
+        "shop.yaml",
+        "    description: What becomes of a thing.\n",
+        "",
+        "machine thing has no description",
+    ),
+    (
+        "shop.yaml",
+        "initial: fresh",
+        "initial: raw",
+        "machine thing begins in the unknown state raw; states are fresh, used, gone",
+    ),
+    (
+        "shop.yaml",
+        "      used: Somebody has it.\n      gone: It is no more.\n",
+        "",
+        "machine thing has 1 states; give it 2 to 32",
+    ),
+    ("shop.yaml", "      used: Some", "      in-use: Some", "in-use is no name of a state"),
+    (
+        "shop.yaml",
+        "used: Somebody has it.",
+        "used: 7",
+        "the state used of machine thing has no meaning",
+    ),
+    (
+        "shop.yaml",
+        "by: lose, to: gone",
+        "by: lose, to: lost",
+        "the move lose of machine thing names the unknown state lost",
+    ),
+    (
+        "shop.yaml",
+        "from: [used], by: lose",
+        "from: [usd], by: lose",
+        "the move lose of machine thing names the unknown state usd",
+    ),
+    (
+        "shop.yaml",
+        "from: [used], by: lose",
+        "from: [], by: lose",
+        "move lose of machine thing is from nowhere",
+    ),
+    ("shop.yaml", "by: lose, to", "by: Lose, to", "it has to match"),
+    (
+        "shop.yaml",
+        "from: [used], by: lose",
+        "from: [used], by: take",
+        "machine thing moves from used by take twice",
+    ),
+    (
+        "shop.yaml",
+        "- {from: [used], by: lose, to: gone}",
+        "- lose",
+        "'lose' is no move",
+    ),
+    (
+        "shop.yaml",
+        "from: [fresh, used], by: take, to: used",
+        "from: [used], by: take, to: used",
+        "the state used of machine thing is never reached from fresh",
+    ),
+    (
+        "stock.shelf.yaml",
+        "methods:",
+        "machines:\n  shelf:\n    description: A shelf.\n    states: {up: Up.}\n    initial: up\n    moves: []\nmethods:",
+        "stock.shelf.yaml:10: machine shelf has 1 states",
+    ),
 ]
 
 
