@@ -7,6 +7,7 @@
  * round trip as COMMIT: key, hash, reply and effect stand or fall together. A refusal rolls back
  * and so is not stored. */
 #include "pg_impl.h"
+#include "runtime/fault_point.h"
 #include "runtime/invoke.h"
 #include "souk/clock.h"
 #include "souk/log.h"
@@ -97,9 +98,11 @@ static souk_err_t s_finish(souk_ctx_t *ctx, bool is_keyed) {
         souk_pg_args_t args;
         s_key_args(ctx, &args);
         souk_pg_bytes(&args, reply);
-        SOUK_TRY(souk_pg_queue(ctx, &s_store, &args));
+        SOUK_TRY(souk_pg_post(ctx, &s_store, &args));
     }
+    souk_fault_point("write.before_commit");
     souk_err_t err = souk_pg_commit_until(pg, souk_pg_deadline_us(ctx) + COMMIT_GRACE_US);
+    souk_fault_point("write.after_commit");
     bool repeatable = is_keyed && err == SOUK_ERR_UNKNOWN_OUTCOME;
     return repeatable ? SOUK_ERR_UNAVAILABLE : err;
 }

@@ -238,12 +238,17 @@ souk_err_t souk_pg_require(souk_pg_t *self, int64_t deadline_us) {
 
 /* ---- Open and close -------------------------------------------------------------------------- */
 
-souk_err_t souk_pg_open(const souk_pg_options_t *options, souk_pg_t **ret_self) {
+bool souk_pg_url_valid(const char *url) {
     char *message = NULL;
-    PQconninfoOption *parsed = PQconninfoParse(options->url, &message);
+    PQconninfoOption *parsed = PQconninfoParse(url, &message);
+    bool valid = parsed != NULL;
     PQconninfoFree(parsed);
     PQfreemem(message);
-    if (parsed == NULL) { /* only compared */
+    return valid;
+}
+
+souk_err_t souk_pg_open(const souk_pg_options_t *options, souk_pg_t **ret_self) {
+    if (!souk_pg_url_valid(options->url)) {
         return SOUK_ERR_VALIDATION;
     }
     souk_pg_t *self = calloc(1, sizeof(*self));

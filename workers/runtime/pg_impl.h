@@ -95,6 +95,7 @@ struct souk_pg {
 
 /* pg.c: a live connection for the next statement; mends a lost one once. */
 SOUK_MUST_CHECK souk_err_t souk_pg_require(souk_pg_t *self, int64_t deadline_us);
+bool souk_pg_url_valid(const char *url);
 /* The connection is of no use any more: closed, never used again. */
 void souk_pg_lose(souk_pg_t *self, const char *why);
 
@@ -107,6 +108,8 @@ SOUK_MUST_CHECK souk_err_t souk_pg_send(souk_pg_t *self, souk_pg_step_kind_t kin
                                         const souk_pg_stmt_t *stmt, const souk_pg_args_t *args);
 /* The result of the next STMT; sends what is queued first. *ret_result is the caller's. */
 SOUK_MUST_CHECK souk_err_t souk_pg_receive(souk_pg_t *self, PGresult **ret_result);
+/* Whether a result of a STMT is still to come. */
+bool souk_pg_has_unread(const souk_pg_t *self);
 /* Reads and drops what is still to come, so that the next pipeline can begin. The first error. */
 SOUK_MUST_CHECK souk_err_t souk_pg_drain(souk_pg_t *self);
 /* The same where the errors were told. What was queued outside a transaction and not sent is not
@@ -115,7 +118,8 @@ void souk_pg_forget(souk_pg_t *self);
 
 /* pg_run.c: BEGIN when wanted, statement_timeout when it has to change, then stmt. */
 SOUK_MUST_CHECK souk_err_t souk_pg_put(souk_pg_t *self, int64_t deadline_us,
-                                       const souk_pg_stmt_t *stmt, const souk_pg_args_t *args);
+                                       souk_pg_step_kind_t kind, const souk_pg_stmt_t *stmt,
+                                       const souk_pg_args_t *args);
 /* COMMIT, behind what is queued. until_us: how long it is waited for. */
 SOUK_MUST_CHECK souk_err_t souk_pg_commit_until(souk_pg_t *self, int64_t until_us);
 /* The connection of the call's slot. */

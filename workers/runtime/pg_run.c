@@ -47,15 +47,20 @@ static souk_err_t s_put_timeout(souk_pg_t *self, int64_t deadline_us) {
     return SOUK_OK;
 }
 
-souk_err_t souk_pg_put(souk_pg_t *self, int64_t deadline_us, const souk_pg_stmt_t *stmt,
-                       const souk_pg_args_t *args) {
+/* Steps that one more statement may need: PREPAREs, statement_timeout, BEGIN, itself; and COMMIT
+ * behind it. */
+#define STEPS_LEFT_MIN 8
+
+souk_err_t souk_pg_put(souk_pg_t *self, int64_t deadline_us, souk_pg_step_kind_t kind,
+                       const souk_pg_stmt_t *stmt, const souk_pg_args_t *args) {
     if (args != NULL && args->failed) {
         return SOUK_ERR_NO_MEMORY;
     }
     if (self->tx == SOUK_PG_TX_FAILED) {
         return SOUK_ERR_CANCELLED;
     }
-    if (self->synced) { /* results that nobody wanted, behind an error */
+    bool is_full = self->steps_to + STEPS_LEFT_MIN > SOUK_PG_STEPS_MAX;
+    if (self->synced || (is_full && !souk_pg_has_unread(self))) {
         SOUK_TRY(souk_pg_drain(self));
     }
     if (self->steps_from == self->steps_to) {
@@ -69,7 +74,7 @@ souk_err_t souk_pg_put(souk_pg_t *self, int64_t deadline_us, const souk_pg_stmt_
         SOUK_TRY(souk_pg_send(self, SOUK_PG_STEP_OWN, &s_begin, NULL));
         self->tx = SOUK_PG_TX_OPEN;
     }
-    return souk_pg_send(self, SOUK_PG_STEP_STMT, stmt, args);
+    return souk_pg_send(self, kind, stmt, args);
 }
 
 /* ---- With a call ----------------------------------------------------------------------------- */
@@ -85,7 +90,12 @@ int64_t souk_pg_deadline_us(const souk_ctx_t *ctx) {
 }
 
 souk_err_t souk_pg_queue(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt, const souk_pg_args_t *args) {
-    return souk_pg_put(souk_pg_of(ctx), souk_pg_deadline_us(ctx), stmt, args);
+    return souk_pg_put(souk_pg_of(ctx), souk_pg_deadline_us(ctx), SOUK_PG_STEP_STMT, stmt, args);
+}
+
+souk_err_t souk_pg_post(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt, const souk_pg_args_t *args) {
+    souk_assert(souk_pg_of(ctx)->tx != SOUK_PG_TX_NONE);
+    return souk_pg_put(souk_pg_of(ctx), souk_pg_deadline_us(ctx), SOUK_PG_STEP_OWN, stmt, args);
 }
 
 souk_err_t souk_pg_next(souk_ctx_t *ctx, const souk_pg_rows_t **ret_rows) {
@@ -106,7 +116,7 @@ static int64_t s_until_us(uint32_t timeout_ms) {
 
 souk_err_t souk_pg_exec_queue(souk_pg_t *self, uint32_t timeout_ms, const souk_pg_stmt_t *stmt,
                               const souk_pg_args_t *args) {
-    return souk_pg_put(self, s_until_us(timeout_ms), stmt, args);
+    return souk_pg_put(self, s_until_us(timeout_ms), SOUK_PG_STEP_STMT, stmt, args);
 }
 
 souk_err_t souk_pg_exec_next(souk_pg_t *self, souk_arena_t *arena,

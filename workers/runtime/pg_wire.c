@@ -258,7 +258,7 @@ static souk_err_t s_next_stmt(souk_pg_t *self, PGresult **ret_result) {
     }
 }
 
-static bool s_has_stmt(const souk_pg_t *self) {
+bool souk_pg_has_unread(const souk_pg_t *self) {
     for (size_t i = self->steps_from; i < self->steps_to; i++) {
         if (self->steps[i].kind == SOUK_PG_STEP_STMT) {
             return true;
@@ -309,7 +309,7 @@ souk_err_t souk_pg_receive(souk_pg_t *self, PGresult **ret_result) {
     }
     PGresult *result = NULL;
     souk_err_t err = s_next_stmt(self, &result);
-    if (self->conn != NULL && !s_has_stmt(self)) {
+    if (self->conn != NULL && (err != SOUK_OK || !souk_pg_has_unread(self))) {
         souk_err_t end_err = souk_pg_drain(self);
         err = err == SOUK_OK ? end_err : err;
     }

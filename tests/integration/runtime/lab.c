@@ -22,6 +22,12 @@ static const char s_tables[] =
     "CREATE TABLE idempotency (subject text COLLATE \"C\" NOT NULL, method text COLLATE \"C\" NOT"
     " NULL, key text COLLATE \"C\" NOT NULL, hash bytea NOT NULL, reply bytea, created_at"
     " timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (subject, method, key));"
+    "CREATE TABLE outbox (id text COLLATE \"C\" PRIMARY KEY, type text NOT NULL, aggregate text"
+    " COLLATE \"C\" NOT NULL, sequence bigint NOT NULL, payload jsonb NOT NULL, traceparent text,"
+    " created_at timestamptz NOT NULL DEFAULT now(), UNIQUE (aggregate, sequence));"
+    "CREATE TABLE audit (id text COLLATE \"C\" PRIMARY KEY, at timestamptz NOT NULL DEFAULT now(),"
+    " actor text NOT NULL, action text NOT NULL, target text NOT NULL, before jsonb, after jsonb,"
+    " request_id text);"
     "CREATE TABLE notes (id bigint PRIMARY KEY, text text)";
 
 static const char *s_server(void) {
@@ -132,7 +138,9 @@ static lab_parts_t *s_parts(const lab_call_t *call) {
     souk_mp_write_str(&parts->body, SOUK_STR("text"));
     souk_mp_write_str(&parts->body, SOUK_STR("hello"));
     souk_buf_init(&parts->principal, 1024);
-    souk_mp_write_map(&parts->principal, 1);
+    souk_mp_write_map(&parts->principal, 2);
+    souk_mp_write_str(&parts->principal, SOUK_STR("kind"));
+    souk_mp_write_str(&parts->principal, SOUK_STR("user"));
     souk_mp_write_str(&parts->principal, SOUK_STR("sub"));
     souk_mp_write_str(&parts->principal,
                       souk_str_of(call->subject != NULL ? call->subject : "usr_1"));

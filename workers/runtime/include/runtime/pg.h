@@ -98,11 +98,18 @@ SOUK_MUST_CHECK souk_err_t souk_pg_run(souk_ctx_t *ctx, const souk_pg_stmt_t *st
 
 /* Pipelined: queue several (at most SOUK_PG_QUEUE_MAX), then read their results in order; one round
  * trip. Inside souk_pg_write or alone (then all queued statements are one transaction). After an
- * error the following results are SOUK_ERR_CANCELLED, and may be left unread. */
+ * error the following results are SOUK_ERR_CANCELLED. Results may be left unread; whatever runs
+ * next drops them. */
 #define SOUK_PG_QUEUE_MAX 64
 SOUK_MUST_CHECK souk_err_t souk_pg_queue(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt,
                                          const souk_pg_args_t *args);
 SOUK_MUST_CHECK souk_err_t souk_pg_next(souk_ctx_t *ctx, const souk_pg_rows_t **ret_rows);
+
+/* Queues a statement whose result nobody reads: it travels with the next round trip, at the latest
+ * with COMMIT, and its failure is that of the next result, or of the write. Only inside
+ * souk_pg_write; any number. */
+SOUK_MUST_CHECK souk_err_t souk_pg_post(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt,
+                                        const souk_pg_args_t *args);
 
 /* A write handler's body: runs fn inside a transaction, again (reply struct zeroed) after a
  * deadlock or serialization failure within the deadline. Any error rolls back. When the call
@@ -116,6 +123,22 @@ SOUK_MUST_CHECK souk_err_t souk_pg_next(souk_ctx_t *ctx, const souk_pg_rows_t **
 typedef souk_err_t (*souk_pg_fn)(souk_ctx_t *ctx, const void *req, void *ret_rep);
 SOUK_MUST_CHECK souk_err_t souk_pg_write(souk_ctx_t *ctx, souk_pg_fn fn, const void *req,
                                          void *ret_rep);
+
+/* Something that happened, for whoever subscribes to it. */
+typedef struct {
+    const char *type;     /* such as "order.placed", of schemas/events.yaml */
+    souk_str_t aggregate; /* the id of what it happened to */
+    int64_t sequence;     /* of the aggregate, from 1: its version. 0: the next in the outbox, for
+                             callers that hold the aggregate's row locked */
+    souk_str_t payload_json;
+} souk_event_t;
+
+/* Rows of the tables outbox and audit in the write's transaction (as souk_pg_post; only inside
+ * souk_pg_write). The audit row's actor is the call's subject; before_json and after_json may have
+ * data NULL. */
+SOUK_MUST_CHECK souk_err_t souk_pg_outbox(souk_ctx_t *ctx, const souk_event_t *event);
+SOUK_MUST_CHECK souk_err_t souk_pg_audit(souk_ctx_t *ctx, const char *action, souk_str_t target,
+                                         souk_str_t before_json, souk_str_t after_json);
 
 /* ---- Batches and background tasks ------------------------------------------------------------ */
 
