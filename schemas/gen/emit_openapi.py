@@ -248,7 +248,11 @@ class _Document:
         if one.etag:
             headers["ETag"] = {
                 "description": f"The reply's {one.etag}."
-                + (f" With -{one.etag_more} behind it, when that is there." if one.etag_more else ""),
+                + (
+                    f" With -{one.etag_more} behind it, when that is there."
+                    if one.etag_more
+                    else ""
+                ),
                 "schema": {"type": "string"},
             }
         if one.location:

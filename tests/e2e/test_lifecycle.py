@@ -1,5 +1,6 @@
 """`make up`, `make status`, `make down`, as an operator meets them: in a data folder and on ports of their own."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import psycopg
 import pytest
 from stack import procs, supervise
 from support.ports import PORTS
@@ -21,7 +23,9 @@ PORT_SETTINGS = (
     "SOUK_POSTGRES_PORT",
     "SOUK_MONGO_PORT",
 )
-LABELS = ("postgres", "mongo", "broker", "catalog-1", "catalog-2", "diag-1", "gateway", "logs")
+LABELS = ("postgres", "mongo", "broker", "catalog-1", "catalog-2", "orders-1", "orders-2", "diag-1")
+LABELS += ("gateway", "logs")
+URL_SETTINGS = ("SOUK_USERS_DATABASE_URL", "SOUK_ORDERS_DATABASE_URL")
 HEAL_TIMEOUT_S = 30
 
 
@@ -45,6 +49,8 @@ class Operator:
             SOUK_BROKER_FRONT=f"tcp://127.0.0.1:{front}",
             SOUK_BROKER_BACK=f"tcp://127.0.0.1:{back}",
             SOUK_CATALOG_ADMIN_PORT=str(PORTS.take(2)[0]),
+            SOUK_USERS_ADMIN_PORT=str(PORTS.take(1)[0]),
+            SOUK_ORDERS_ADMIN_PORT=str(PORTS.take(2)[0]),
             SOUK_DIAG_ADMIN_PORT=str(PORTS.take(1)[0]),
             PYTHONPATH=str(ROOT / "deploy" / "local"),
         )
@@ -70,6 +76,16 @@ class Operator:
         found = {}
         for pid, label in procs.marked(self.var).items():
             found.setdefault(label, []).append(pid)
+        return found
+
+    def service_logins(self):
+        """The services whose schema their login of this data folder reaches."""
+        plan = json.loads((self.var / "run" / "plan.json").read_text())["processes"]
+        urls = [spec["env"].get(name) for spec in plan.values() for name in URL_SETTINGS]
+        found = set()
+        for url in filter(None, urls):
+            with psycopg.connect(url, connect_timeout=5) as connection:
+                found.add(connection.execute("SELECT current_schema()").fetchone()[0])
         return found
 
     def supervisor_pid(self):
@@ -185,6 +201,7 @@ def test_given_database_servers_are_used(operator, servers):
     third.env.update(DATABASE_URL=servers.database_url, MONGODB_URI=servers.mongodb_uri())
     try:
         third.run("up")
+        assert third.service_logins() == {"orders"}
         assert sorted(third.pids()) == sorted({"", *LABELS} - {"postgres", "mongo"})
         assert not (third.var / "postgres").exists()
     finally:

@@ -249,6 +249,10 @@ class Servers(Group):
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
             migrations.secure_database(connection, name, migrations.SERVICES)
+            url = postgres.with_database(self.database_url, name)
+            for service, password in self.passwords.items():
+                # A test's `make up` on this server has logins with passwords of its own.
+                migrations.require_password(connection, url, service, password)
         return name
 
     def drop_database(self, name):

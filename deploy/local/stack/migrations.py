@@ -87,7 +87,7 @@ def require_role(owner, service, password):
         set_password(owner, "CREATE", service, password)
 
 
-def require_password(owner, url, service, password, say):
+def require_password(owner, url, service, password, say=lambda text: None):
     """The login takes this password: another one, of a data folder that is gone, is replaced."""
     import psycopg
 
