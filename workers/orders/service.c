@@ -14,12 +14,22 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
     souk_assert(self != NULL);
     self->config = config;
     self->currency = souk_str_of(config->store_currency);
+    souk_err_t err = souk_guest_keys_parse(souk_str_of(config->guest_keys), &self->guest_keys);
+    if (err != SOUK_OK) {
+        souk_log(SOUK_LOG_ERROR, "OR-GUEST-KEYS-INVALID",
+                 SOUK_F_TEXT("setting", "SOUK_GUEST_KEYS"));
+        free(self);
+        return err;
+    }
+    self->reference = orders_reference_new();
     *ret_service = self;
     return SOUK_OK;
 }
 
 static void s_stop(void *service) {
     orders_service_t *self = service;
+    orders_reference_destroy(&self->reference);
+    souk_guest_keys_done(&self->guest_keys);
     free(self);
 }
 

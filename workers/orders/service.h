@@ -4,13 +4,17 @@
 #define ORDERS_SERVICE_H
 
 #include "gen/config.h"
+#include "orders/reference.h"
 #include "runtime/pg.h"
 #include "runtime/service.h"
+#include "souk/guest.h"
 
 typedef struct {
     const souk_worker_config_t *config; /* borrowed from the runtime */
     souk_str_t currency;                /* the store's, of config */
     souk_pg_health_t health;            /* of the slots' connections */
+    orders_reference_t *reference;      /* shipping methods and tax rates */
+    souk_guest_keys_t guest_keys;
 } orders_service_t;
 
 extern const souk_service_t orders_service;
