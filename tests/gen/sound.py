@@ -15,7 +15,7 @@ errors:
   - {code: forbidden, number: 18, status: 403, title: Not for you}
   - {code: not_found, number: 6, status: 404, title: Not found}
   - {code: internal, number: 23, status: 500, title: Our fault}
-  - {code: no_memory, number: 60, status: 500, public: false, title: No memory}
+  - {code: no_memory, number: 60, status: 500, public: false, title: No memory, constraints: [taken_key]}
 """,
     "types.yaml": """\
 types:

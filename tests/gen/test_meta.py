@@ -55,6 +55,19 @@ CASES = [
         "the error code validation stands twice",
     ),
     ("errors.yaml", "number: 6", "number: 2", "the error number 2 stands twice"),
+    (
+        "errors.yaml",
+        "number: 6,",
+        "number: 6, constraints: [things_name_key, things_name_key],",
+        "holds a value twice",
+    ),
+    (
+        "errors.yaml",
+        "number: 6,",
+        "number: 6, constraints: [taken_key],",
+        "the constraint taken_key stands twice",
+    ),
+    ("errors.yaml", "number: 6,", 'number: 6, constraints: ["a-b"],', "it has to match"),
     ("errors.yaml", "code: internal", "code: intern", "the error internal is missing"),
     # config
     ("config.yaml", "[gateway]", "[gate]", "take one of gateway, broker"),

@@ -56,7 +56,7 @@ int64_t lab_int(const char *sql) {
 void lab_until(const char *sql) {
     int64_t until_us = souk_clock_mono_us() + WAIT_US;
     char as_int[512];
-    (void)snprintf(as_int, sizeof(as_int), "SELECT (%s)::int", sql);
+    (void)snprintf(as_int, sizeof(as_int), "SELECT coalesce((%s), false)::int", sql);
     while (lab_int(as_int) == 0) {
         cr_assert(souk_clock_mono_us() < until_us, "never became true: %s", sql);
         struct timespec pause = {.tv_nsec = 2000000};
@@ -147,7 +147,7 @@ static lab_parts_t *s_parts(const lab_call_t *call) {
     return parts;
 }
 
-souk_ctx_t *lab_call(souk_pg_t *pg, const lab_call_t *call) {
+souk_ctx_t *lab_begin(const lab_call_t *call) {
     lab_parts_t *parts = s_parts(call);
     souk_ctx_t *ctx = souk_ctx_new(&parts->method);
     cr_assert_eq(souk_arena_on_reset(lab.arena, s_free, parts), SOUK_OK);
@@ -161,6 +161,48 @@ souk_ctx_t *lab_call(souk_pg_t *pg, const lab_call_t *call) {
                       .principal = souk_buf_str(&parts->principal),
                       .body = souk_buf_str(&parts->body)};
     souk_ctx_begin(ctx, &req, souk_clock_mono_us() + (int64_t)timeout_ms * 1000);
+    return ctx;
+}
+
+souk_ctx_t *lab_call(souk_pg_t *pg, const lab_call_t *call) {
+    souk_ctx_t *ctx = lab_begin(call);
     souk_ctx_run(ctx, NULL, pg);
     return ctx;
+}
+
+static void *s_run(void *arg) {
+    lab_thread_t *thread = arg;
+    souk_ctx_run(thread->ctx, NULL, thread->pg);
+    return NULL;
+}
+
+void lab_spawn(lab_thread_t *ret_thread, souk_pg_t *pg, const lab_call_t *call) {
+    *ret_thread = (lab_thread_t){.ctx = lab_begin(call), .pg = pg};
+    cr_assert_eq(pthread_create(&ret_thread->thread, NULL, s_run, ret_thread), 0);
+}
+
+souk_ctx_t *lab_join(lab_thread_t *thread) {
+    cr_assert_eq(pthread_join(thread->thread, NULL), 0);
+    return thread->ctx;
+}
+
+souk_err_t lab_end(souk_ctx_t *ctx) {
+    souk_str_t body;
+    souk_err_t err = souk_ctx_outcome(ctx, &body);
+    souk_ctx_destroy(&ctx);
+    return err;
+}
+
+souk_pg_t *lab_open(void) {
+    souk_pg_t *pg;
+    cr_assert_eq(souk_pg_open(&lab.options, &pg), SOUK_OK);
+    cr_assert(souk_pg_ok(pg));
+    return pg;
+}
+
+void lab_until_blocked(int backend) {
+    char sql[128];
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %d", backend);
+    lab_until(sql);
 }

@@ -3,6 +3,7 @@
 #define TESTS_INTEGRATION_RUNTIME_LAB_H
 
 #include <libpq-fe.h>
+#include <pthread.h>
 
 #include "runtime/invoke.h"
 #include "runtime/pg.h"
@@ -37,7 +38,25 @@ typedef struct {
     uint32_t timeout_ms;              /* 0: LAB_TIMEOUT_MS */
     uint32_t reply_bytes_max;         /* 0: 64 KiB */
 } lab_call_t;
+/* Begun, for souk_ctx_run. */
+souk_ctx_t *lab_begin(const lab_call_t *call);
+/* Run. */
 souk_ctx_t *lab_call(souk_pg_t *pg, const lab_call_t *call);
+/* The same on a thread of its own, until lab_join, which returns the context. */
+typedef struct {
+    pthread_t thread;
+    souk_ctx_t *ctx;
+    souk_pg_t *pg;
+} lab_thread_t;
+void lab_spawn(lab_thread_t *ret_thread, souk_pg_t *pg, const lab_call_t *call);
+souk_ctx_t *lab_join(lab_thread_t *thread);
+/* What a call came to; the context is destroyed. */
+souk_err_t lab_end(souk_ctx_t *ctx);
+
+/* One more connection with the same options; the test closes it. */
+souk_pg_t *lab_open(void);
+/* Waits until that server process waits for a lock. */
+void lab_until_blocked(int backend);
 
 /* pid of the connection's server process. */
 int lab_backend(souk_pg_t *pg);

@@ -1,5 +1,6 @@
 /* Slots under load: every job comes back once with its own answer, cancel flags cross threads,
- * failed starts are tried again, and the end waits for what runs. Runs under ThreadSanitizer. */
+ * failed starts and broken connections are tried again, and the end waits for what runs. Runs under
+ * ThreadSanitizer. */
 #include <czmq.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -28,10 +29,12 @@
 typedef struct {
     atomic_int starts, stops, failures_left;
     atomic_int changes;
+    atomic_int broken_left; /* starts whose connection does not work */
 } counts_t;
 
 typedef struct {
     unsigned long calls; /* of one slot: needs no lock */
+    bool broken;
 } connection_t;
 
 static souk_err_t s_double(souk_ctx_t *ctx, const void *request, void *reply) {
@@ -41,6 +44,14 @@ static souk_err_t s_double(souk_ctx_t *ctx, const void *request, void *reply) {
     diag_echo_rep_set_text(reply, req->text);
     diag_echo_rep_set_number(reply, 2 * req->number);
     return SOUK_OK;
+}
+
+static souk_err_t s_break(souk_ctx_t *ctx, const void *request, void *reply) {
+    (void)request;
+    (void)reply;
+    connection_t *connection = souk_ctx_slot(ctx);
+    connection->broken = true;
+    return SOUK_ERR_UNAVAILABLE;
 }
 
 static souk_err_t s_until_cancelled(souk_ctx_t *ctx, const void *request, void *reply) {
@@ -60,7 +71,7 @@ static void s_count_batch(souk_batch_t *batch, souk_call_t *calls, size_t calls_
     }
 }
 
-enum { METHOD_DOUBLE, METHOD_UNTIL_CANCELLED, METHOD_BATCH, METHODS_COUNT };
+enum { METHOD_DOUBLE, METHOD_UNTIL_CANCELLED, METHOD_BATCH, METHOD_BREAK, METHODS_COUNT };
 static const souk_method_t s_methods[METHODS_COUNT] = {
     {.name = "double",
      .request = &diag_echo_req_type,
@@ -83,6 +94,13 @@ static const souk_method_t s_methods[METHODS_COUNT] = {
      .lane = SOUK_LANE_BATCH,
      .memory_bytes_max = 4096,
      .reply_bytes_max = 4096},
+    {.name = "break",
+     .request = &diag_echo_req_type,
+     .reply = &diag_echo_rep_type,
+     .run = s_break,
+     .lane = SOUK_LANE_SLOT,
+     .memory_bytes_max = 4096,
+     .reply_bytes_max = 4096},
 };
 
 static souk_err_t s_slot_start(void *service, void **ret_slot) {
@@ -90,8 +108,10 @@ static souk_err_t s_slot_start(void *service, void **ret_slot) {
     if (atomic_fetch_sub(&counts->failures_left, 1) > 0) {
         return SOUK_ERR_UNAVAILABLE;
     }
-    *ret_slot = calloc(1, sizeof(connection_t));
-    CHECK(*ret_slot != NULL);
+    connection_t *connection = calloc(1, sizeof(*connection));
+    CHECK(connection != NULL);
+    connection->broken = atomic_fetch_sub(&counts->broken_left, 1) > 0;
+    *ret_slot = connection;
     atomic_fetch_add(&counts->starts, 1);
     return SOUK_OK;
 }
@@ -102,11 +122,18 @@ static void s_slot_stop(void *service, void *slot) {
     free(slot);
 }
 
+static bool s_slot_ok(void *service, void *slot) {
+    (void)service;
+    const connection_t *connection = slot;
+    return !connection->broken;
+}
+
 static const souk_service_t s_service = {.name = "thread",
                                          .methods = s_methods,
                                          .methods_count = METHODS_COUNT,
                                          .slot_start = s_slot_start,
-                                         .slot_stop = s_slot_stop};
+                                         .slot_stop = s_slot_stop,
+                                         .slot_ok = s_slot_ok};
 
 /* ---- The bus thread's part ---------------------------------------------------------------------
  */
@@ -203,14 +230,18 @@ static void s_open(int failures) {
     }
 }
 
-static void s_close(void) {
+static void s_close_after(int starts) {
     for (size_t i = 0; i < SLOTS; i++) {
         souk_slot_destroy(&slots[i]);
         CHECK(slots[i] == NULL);
     }
     souk_mailbox_destroy(&done, NULL);
-    CHECK(atomic_load(&counts.starts) == SLOTS);
-    CHECK(atomic_load(&counts.stops) == SLOTS);
+    CHECK(atomic_load(&counts.starts) == starts);
+    CHECK(atomic_load(&counts.stops) == starts);
+}
+
+static void s_close(void) {
+    s_close_after(SLOTS);
 }
 
 /* ---- Tests -------------------------------------------------------------------------------------
@@ -290,11 +321,54 @@ static void s_test_failed_starts_are_tried_again(void) {
     s_close();
 }
 
+static void s_wait_starts(int starts) {
+    int64_t until_us = souk_clock_mono_us() + (int64_t)WAIT_MS * 1000;
+    while (atomic_load(&counts.starts) < starts) {
+        CHECK(souk_clock_mono_us() < until_us);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
+static void s_run_and_free(souk_slot_t *slot, size_t method, souk_err_t wanted) {
+    souk_ticket_t *ticket = s_ticket(method, 1);
+    souk_slot_job(slot)[0] = ticket;
+    souk_slot_run(slot, 1);
+    CHECK(s_wait_done() == slot);
+    souk_str_t body;
+    CHECK(souk_ctx_outcome(ticket->ctx, &body) == wanted);
+    s_free(ticket);
+    souk_slot_clear(slot);
+}
+
+static void s_test_a_broken_connection_is_made_anew_after_the_job(void) {
+    s_open(0);
+    s_wait_started();
+    s_run_and_free(slots[0], METHOD_BREAK, SOUK_ERR_UNAVAILABLE);
+    s_run_and_free(slots[0], METHOD_DOUBLE, SOUK_OK);
+    s_wait_starts(SLOTS + 1);
+    s_close_after(SLOTS + 1);
+}
+
+/* One that cannot work says so itself; the slot takes its calls and tries again meanwhile. */
+static void s_test_a_start_without_a_connection_takes_calls(void) {
+    s_open(0);
+    s_wait_started();
+    atomic_store(&counts.broken_left, 2);
+    s_run_and_free(slots[2], METHOD_BREAK, SOUK_ERR_UNAVAILABLE);
+    s_wait_starts(SLOTS + 1);
+    CHECK(souk_slot_started(slots[2]) == 1);
+    s_run_and_free(slots[2], METHOD_DOUBLE, SOUK_OK);
+    s_wait_starts(SLOTS + 3);
+    s_close_after(SLOTS + 3);
+}
+
 int main(void) {
     zsys_handler_set(NULL);
     s_test_every_job_comes_back_once();
     s_test_a_batch_is_one_job();
     s_test_cancel_reaches_a_running_call();
     s_test_failed_starts_are_tried_again();
+    s_test_a_broken_connection_is_made_anew_after_the_job();
+    s_test_a_start_without_a_connection_takes_calls();
     return 0;
 }

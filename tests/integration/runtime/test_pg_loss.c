@@ -1,0 +1,212 @@
+/* Connections that end: while idle, in the middle, at COMMIT, and a server that is away. */
+#include <criterion/criterion.h>
+
+#include "gen/diag.h"
+#include "gen/metrics.h"
+#include "lab.h"
+#include "proxy.h"
+#include "souk/metrics.h"
+
+static proxy_t *proxy;
+static souk_pg_health_t health;
+
+/* The lab's connection, by way of the proxy. */
+static void s_init(void) {
+    lab_init();
+    souk_pg_close(&lab.pg);
+    proxy = proxy_new(lab.url);
+    health = (souk_pg_health_t){0};
+    lab.options.url = proxy_url(proxy);
+    lab.options.health = &health;
+    lab.pg = lab_open();
+}
+
+static void s_done(void) {
+    souk_pg_close(&lab.pg);
+    proxy_destroy(&proxy);
+    lab_done();
+}
+
+TestSuite(pg_loss, .init = s_init, .fini = s_done);
+
+static const souk_pg_stmt_t s_one = {.name = "lab_one", .sql = "SELECT 1"};
+static const souk_pg_stmt_t s_insert = {.name = "lab_insert",
+                                        .sql = "INSERT INTO notes VALUES (1)"};
+
+static souk_err_t s_exec(const souk_pg_stmt_t *stmt) {
+    return souk_pg_exec(lab.pg, LAB_TIMEOUT_MS, lab.arena, stmt, NULL, NULL);
+}
+
+static int64_t s_notes(void) {
+    return lab_int("SELECT count(*) FROM notes");
+}
+
+static int64_t s_connects(const char *outcome) {
+    return souk_metric_value(souk_metric(SOUK_METRIC_PG_CONNECTS_TOTAL, "lab", outcome, NULL));
+}
+
+static void s_terminate(int backend) {
+    char sql[128];
+    (void)snprintf(sql, sizeof(sql), "SELECT pg_terminate_backend(%d, 5000)", backend);
+    lab_do(sql);
+}
+
+/* ---- By the server --------------------------------------------------------------------------- */
+
+Test(pg_loss, one_that_was_closed_while_idle_is_made_anew_before_the_next_statement) {
+    s_terminate(lab_backend(lab.pg));
+    cr_assert_eq(s_exec(&s_one), SOUK_OK);
+    s_terminate(lab_backend(lab.pg));
+    cr_assert(!souk_pg_ok(lab.pg));
+    cr_assert_eq(s_exec(&s_insert), SOUK_OK);
+    cr_assert(souk_pg_ok(lab.pg));
+    cr_assert_eq(s_notes(), 1);
+}
+
+static int backend;
+static bool terminate_first;
+
+static souk_err_t s_lose(souk_ctx_t *ctx, const void *req, void *ret_rep) {
+    (void)req;
+    SOUK_TRY(souk_pg_run(ctx, &s_insert, NULL, NULL));
+    diag_echo_rep_set_number(ret_rep, 1);
+    if (backend != 0) {
+        s_terminate(backend);
+        backend = 0;
+        return terminate_first ? souk_pg_run(ctx, &s_one, NULL, NULL) : SOUK_OK;
+    }
+    return SOUK_OK;
+}
+
+static souk_err_t s_write(souk_ctx_t *ctx, const void *req, void *ret_rep) {
+    return souk_pg_write(ctx, s_lose, req, ret_rep);
+}
+
+static const lab_call_t s_keyed = {.handler = s_write, .key = "k", .hash = "h"};
+static const lab_call_t s_unkeyed = {.handler = s_write};
+
+Test(pg_loss, in_the_middle_of_a_write_nothing_is_done_and_the_next_call_works) {
+    backend = lab_backend(lab.pg);
+    terminate_first = true;
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_unkeyed)), SOUK_ERR_UNAVAILABLE);
+    cr_assert_eq(s_notes(), 0);
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_unkeyed)), SOUK_OK);
+    cr_assert_eq(s_notes(), 1);
+}
+
+Test(pg_loss, before_commit_the_outcome_is_not_known_without_a_key) {
+    backend = lab_backend(lab.pg);
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_unkeyed)), SOUK_ERR_UNKNOWN_OUTCOME);
+    cr_assert_eq(s_notes(), 0);
+    backend = lab_backend(lab.pg);
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_keyed)), SOUK_ERR_UNAVAILABLE);
+    cr_assert_eq(s_notes(), 0);
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_keyed)), SOUK_OK);
+    cr_assert_eq(s_notes(), 1);
+}
+
+/* ---- By the network -------------------------------------------------------------------------- */
+
+Test(pg_loss, when_commits_answer_is_lost_the_repeated_call_gets_the_stored_reply) {
+    proxy_set(proxy, PROXY_CUT_ANSWER, "souk_commit");
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_keyed)), SOUK_ERR_UNAVAILABLE);
+    lab_until("SELECT count(*) = 1 FROM notes");
+    proxy_set(proxy, PROXY_PASS, NULL);
+    souk_ctx_t *again = lab_call(lab.pg, &s_keyed);
+    cr_assert(souk_ctx_replayed(again));
+    cr_assert_eq(lab_end(again), SOUK_OK);
+    cr_assert_eq(s_notes(), 1);
+}
+
+Test(pg_loss, when_commits_answer_is_lost_without_a_key_the_caller_is_told_so) {
+    proxy_set(proxy, PROXY_CUT_ANSWER, "souk_commit");
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_unkeyed)), SOUK_ERR_UNKNOWN_OUTCOME);
+    lab_until("SELECT count(*) = 1 FROM notes");
+}
+
+Test(pg_loss, when_commit_does_not_arrive_the_repeated_call_runs) {
+    proxy_set(proxy, PROXY_CUT_REQUEST, "souk_commit");
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_keyed)), SOUK_ERR_UNAVAILABLE);
+    proxy_set(proxy, PROXY_PASS, NULL);
+    souk_ctx_t *again = lab_call(lab.pg, &s_keyed);
+    cr_assert(!souk_ctx_replayed(again));
+    cr_assert_eq(lab_end(again), SOUK_OK);
+    cr_assert_eq(s_notes(), 1);
+}
+
+Test(pg_loss, a_server_that_does_not_answer_costs_the_connection_and_not_the_slot) {
+    cr_assert_eq(s_exec(&s_one), SOUK_OK);
+    proxy_set(proxy, PROXY_SWALLOW, NULL);
+    cr_assert_eq(souk_pg_exec(lab.pg, 100, lab.arena, &s_one, NULL, NULL), SOUK_ERR_TIMEOUT);
+    cr_assert(!souk_pg_ok(lab.pg));
+    proxy_set(proxy, PROXY_PASS, NULL);
+    cr_assert_eq(s_exec(&s_one), SOUK_OK);
+}
+
+/* ---- A server that is away ------------------------------------------------------------------- */
+
+Test(pg_loss, while_the_server_is_away_calls_are_refused_at_once_until_it_is_back) {
+    cr_assert_null(souk_pg_degraded(&health));
+    proxy_set(proxy, PROXY_REFUSE, NULL);
+    proxy_cut(proxy);
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_keyed)), SOUK_ERR_UNAVAILABLE);
+    cr_assert_str_eq(souk_pg_degraded(&health), "PostgreSQL is away");
+    int64_t attempts = s_connects("error");
+    cr_assert_eq(attempts, 1);
+    for (int i = 0; i < 10; i++) {
+        cr_assert_eq(lab_end(lab_call(lab.pg, &s_unkeyed)), SOUK_ERR_UNAVAILABLE);
+        cr_assert_eq(s_exec(&s_one), SOUK_ERR_UNAVAILABLE);
+    }
+    cr_assert_eq(s_connects("error"), attempts, "a call does not try what has just failed");
+    /* As the runtime does, since slot_ok is false. */
+    cr_assert(!souk_pg_ok(lab.pg));
+    souk_pg_close(&lab.pg);
+    cr_assert_eq(souk_pg_open(&lab.options, &lab.pg), SOUK_OK);
+    cr_assert(!souk_pg_ok(lab.pg));
+    proxy_set(proxy, PROXY_PASS, NULL);
+    souk_pg_close(&lab.pg);
+    cr_assert_eq(souk_pg_open(&lab.options, &lab.pg), SOUK_OK);
+    cr_assert(souk_pg_ok(lab.pg));
+    cr_assert_null(souk_pg_degraded(&health));
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_keyed)), SOUK_OK);
+    cr_assert_eq(s_notes(), 1);
+    cr_assert_eq(atomic_load(&health.up), 1);
+    cr_assert_eq(atomic_load(&health.away), 0);
+}
+
+Test(pg_loss, a_standby_is_as_good_as_none) {
+    char url[1200];
+    (void)snprintf(url, sizeof(url), "%s%%20-cdefault_transaction_read_only%%3Don", lab.url);
+    souk_pg_options_t options = lab.options;
+    options.url = url;
+    souk_pg_t *pg;
+    cr_assert_eq(souk_pg_open(&options, &pg), SOUK_OK);
+    cr_assert(!souk_pg_ok(pg));
+    souk_pg_close(&pg);
+}
+
+Test(pg_loss, one_whose_server_became_a_standby_is_given_up) {
+    static const souk_pg_stmt_t demote = {
+        .name = "lab_demote",
+        .sql = "SELECT set_config('default_transaction_read_only', 'on', false)"};
+    cr_assert_eq(s_exec(&demote), SOUK_OK);
+    cr_assert_eq(s_exec(&s_insert), SOUK_ERR_UNAVAILABLE);
+    cr_assert(!souk_pg_ok(lab.pg));
+    cr_assert_eq(s_exec(&s_insert), SOUK_OK);
+}
+
+Test(pg_loss, a_statement_whose_result_was_migrated_is_prepared_again) {
+    static const souk_pg_stmt_t all = {.name = "lab_all", .sql = "SELECT * FROM notes"};
+    cr_assert_eq(s_exec(&all), SOUK_OK);
+    lab_do("ALTER TABLE notes ADD COLUMN more text");
+    cr_assert_eq(s_exec(&all), SOUK_ERR_UNAVAILABLE);
+    cr_assert_eq(s_exec(&all), SOUK_OK);
+}
+
+Test(pg_loss, a_url_that_cannot_be_read_is_said_at_once) {
+    souk_pg_options_t options = lab.options;
+    options.url = "postgres://%zz";
+    souk_pg_t *pg = NULL;
+    cr_assert_eq(souk_pg_open(&options, &pg), SOUK_ERR_VALIDATION);
+    cr_assert_null(pg);
+}
