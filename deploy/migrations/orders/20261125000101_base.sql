@@ -159,6 +159,8 @@ CREATE INDEX orders_placed_at ON orders (placed_at DESC, id DESC);
 CREATE INDEX orders_by_status ON orders (status, placed_at DESC, id DESC);
 CREATE INDEX orders_email ON orders (email, placed_at DESC);
 CREATE INDEX orders_expires_at ON orders (expires_at) WHERE status = 'placed';
+-- An unpaid order counts against its client.
+CREATE INDEX orders_unpaid ON orders (subject) WHERE status = 'placed';
 
 CREATE TABLE order_lines (
     order_id text COLLATE "C" NOT NULL,

@@ -8,9 +8,6 @@
 -- Locks are taken in one order everywhere, each kind sorted by bytes: idempotency keys, clients (advisory), carts, orders,
 -- discount codes, SKUs. Arrays are parallel; positions count from 1.
 
--- An unpaid order counts against its client; the index holds only those.
-CREATE INDEX orders_unpaid ON orders (subject) WHERE status = 'placed';
-
 -- Claims (subject, method, key) for each element: true where this call is the first. The reply is stored at once, computed
 -- before the call; forget_keys takes it back. A twin that runs elsewhere is waited for. NULL keys are claimed without a row.
 CREATE FUNCTION claim_keys(p_method text, p_subject text[], p_key text[], p_hash bytea[], p_reply bytea[])
@@ -447,4 +444,3 @@ DROP FUNCTION order_payload;
 DROP FUNCTION stored_replies;
 DROP FUNCTION forget_keys;
 DROP FUNCTION claim_keys;
-DROP INDEX orders_unpaid;
