@@ -21,6 +21,12 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
         free(self);
         return err;
     }
+    err = orders_follow_new(config, &self->follow);
+    if (err != SOUK_OK) {
+        souk_guest_keys_done(&self->guest_keys);
+        free(self);
+        return err;
+    }
     self->reference = orders_reference_new();
     *ret_service = self;
     return SOUK_OK;
@@ -28,6 +34,7 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
 
 static void s_stop(void *service) {
     orders_service_t *self = service;
+    orders_follow_destroy(&self->follow);
     orders_reference_destroy(&self->reference);
     souk_guest_keys_done(&self->guest_keys);
     free(self);

@@ -4,6 +4,7 @@
 #define ORDERS_SERVICE_H
 
 #include "gen/config.h"
+#include "orders/follow.h"
 #include "orders/reference.h"
 #include "runtime/pg.h"
 #include "runtime/service.h"
@@ -15,6 +16,7 @@ typedef struct {
     souk_pg_health_t health;            /* of the slots' connections */
     orders_reference_t *reference;      /* shipping methods and tax rates */
     souk_guest_keys_t guest_keys;
+    orders_follow_t *follow; /* brings the catalogue into skus */
 } orders_service_t;
 
 extern const souk_service_t orders_service;
