@@ -28,6 +28,7 @@ extern const souk_command_t apikey_command;
 extern const souk_command_t call_command;
 extern const souk_command_t generate_command;
 extern const souk_command_t import_command;
+extern const souk_command_t outbox_command;
 extern const souk_command_t queues_command;
 
 /* Prints usage on standard output (--help) or standard error, and returns the exit code for it. */

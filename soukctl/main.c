@@ -12,7 +12,8 @@
 #define MESSAGE_BYTES_MAX ((size_t)256 * 1024)
 
 static const souk_command_t *const s_commands[] = {
-    &apikey_command, &call_command, &generate_command, &import_command, &queues_command,
+    &apikey_command, &call_command,   &generate_command,
+    &import_command, &outbox_command, &queues_command,
 };
 
 int souk_command_help(const souk_command_t *self) {

@@ -4,8 +4,16 @@ import re
 import subprocess
 
 import pytest
+from stack import keys
 from support.api import soukctl
-from support.stack import ROOT, wait_for
+from support.stack import ROOT, Stack, wait_for
+
+
+@pytest.fixture(scope="module")
+def stack(servers):
+    """All services that the tour visits."""
+    with Stack(servers, orders=1) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +34,8 @@ def tour(stack, tmp_path_factory):
     folder = tmp_path_factory.mktemp("tour")
     (folder / "var" / "secrets").mkdir(parents=True)
     (folder / "var" / "secrets" / "admin-key").write_text(stack.api_key + "\n")
+    keys.write_operator_file(stack.settings, stack.api_key, stack.service_urls)
+    (folder / "var" / "secrets" / "soukctl.env").symlink_to(stack.settings.operator_file)
     (folder / "build" / "release").mkdir(parents=True)
     (folder / "build" / "release" / "bin").symlink_to(stack.settings.bin)
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -33,16 +43,10 @@ def tour(stack, tmp_path_factory):
     script = "\n".join(f"{block}\necho; echo ==== {number}" for number, block in enumerate(blocks))
     assert "SOUK=http://127.0.0.1:8080\n" in script
     script = script.replace("SOUK=http://127.0.0.1:8080\n", f"SOUK={stack.url}\n")
-    environment = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "SOUK_BROKER_FRONT": stack.front,
-        "SOUK_BROKER_ADMIN_URL": stack["broker"].admin_url,
-        "SOUK_GATEWAY_URL": stack.url,
-    }
     done = subprocess.run(
         ["bash", "-eu", "-c", script],
         cwd=folder,
-        env=environment,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin"},
         capture_output=True,
         text=True,
         timeout=120,

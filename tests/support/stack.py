@@ -292,8 +292,7 @@ class Stack(Group):
         self.secrets = {**plan.made_secrets(self.settings), "SOUK_MONGODB_URI": self.mongodb_uri}
         if any(self.pools[service] for service in migrations.SERVICES):
             self.database = self.servers.migrated_database()
-            for service in migrations.SERVICES:
-                self.secrets[f"SOUK_{service.upper()}_DATABASE_URL"] = self.service_url(service)
+            self.secrets |= self.service_urls
         pools = [name for name, count in self.pools.items() if count]
         for spec in plan.programs(self.settings, self.secrets, pools):
             self.add(spec, self.extra_env)
@@ -339,6 +338,14 @@ class Stack(Group):
     def service_url(self, service):
         """The URL that the workers of a service have."""
         return self.servers.service_url(service, self.database)
+
+    @property
+    def service_urls(self):
+        """The services' URLs by the settings that hold them."""
+        return {
+            f"SOUK_{service.upper()}_DATABASE_URL": self.service_url(service)
+            for service in migrations.SERVICES
+        }
 
     def connect(self, service, **options):
         """A superuser's psycopg connection for checkers, in the schema of a service, with autocommit."""

@@ -158,6 +158,8 @@ def up(arguments):
         plan = plans.make(chosen, say)
         check_ports(plan, chosen.var)
         key = keys.require_admin_key(chosen)
+        urls = {name: url for name, url in plan.secrets.items() if name.endswith("_DATABASE_URL")}
+        keys.write_operator_file(chosen, key, urls)
         prepare_databases(plan, supervisor)
         if apply(plan, supervisor) and was_up:
             say("restarted what changed")
@@ -174,6 +176,7 @@ def report(chosen):
     print(f"  try            curl {url}/v1/products?q=lamp")
     print(f"  API reference  {url}/docs")
     print(f"  admin API key  {chosen.admin_key_file}")
+    print(f"  soukctl        . {chosen.operator_file} tells it all it needs")
     print(f"  logs           {chosen.var / 'log'} (make logs), processes: make status", flush=True)
 
 

@@ -4,6 +4,7 @@ The first API key lets the catalogue be written before there are any users; the 
 """
 
 import secrets
+import shlex
 import subprocess
 
 from . import StackError
@@ -44,3 +45,24 @@ def require_secret(settings, file):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_private(path, secrets.token_hex(32) + "\n")
     return path.read_text().strip()
+
+
+def operator_settings(settings, key):
+    """What soukctl needs to know of this stack, besides secrets of its databases."""
+    return {
+        **settings.chosen_for("soukctl"),
+        "SOUK_BROKER_FRONT": settings["SOUK_BROKER_FRONT"],
+        "SOUK_GATEWAY_URL": settings.gateway_url,
+        "SOUK_BROKER_ADMIN_URL": f"http://127.0.0.1:{settings['SOUK_BROKER_ADMIN_PORT']}",
+        "SOUK_API_KEY": key,
+    }
+
+
+def write_operator_file(settings, key, service_urls):
+    """A file for a shell to read (`. FILE`), after which soukctl works on this stack."""
+    values = {**operator_settings(settings, key), **service_urls}
+    text = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in values.items())
+    new = settings.operator_file.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    write_private(new, text)
+    new.replace(settings.operator_file)

@@ -6,7 +6,7 @@ import subprocess
 import time
 import urllib.error
 
-from . import StackError, probe
+from . import StackError, keys, probe
 from .settings import ROOT
 
 SEED = ROOT / "deploy" / "local" / "seed"
@@ -16,13 +16,7 @@ PAUSE_S = 0.2
 
 def run_soukctl(settings, key, *arguments, **options):
     """Run soukctl against this stack; options are those of subprocess.run."""
-    environment = {
-        **os.environ,
-        **settings.chosen_for("soukctl"),
-        "SOUK_GATEWAY_URL": settings.gateway_url,
-        "SOUK_BROKER_ADMIN_URL": f"http://127.0.0.1:{settings['SOUK_BROKER_ADMIN_PORT']}",
-        "SOUK_API_KEY": key,
-    }
+    environment = {**os.environ, **keys.operator_settings(settings, key)}
     argv = [str(settings.bin / "soukctl"), *map(str, arguments)]
     return subprocess.run(argv, env=environment, check=False, stdin=subprocess.DEVNULL, **options)
 

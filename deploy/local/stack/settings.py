@@ -107,6 +107,11 @@ class Settings:
         return self.var / "secrets" / "admin-key"
 
     @property
+    def operator_file(self):
+        """Where a shell finds what soukctl needs."""
+        return self.var / "secrets" / "soukctl.env"
+
+    @property
     def python(self):
         """The interpreter of the project's environment."""
         return Path(os.environ.get("SOUK_PYTHON", ROOT / ".venv" / "bin" / "python"))

@@ -30,7 +30,7 @@ def run(*args, stdin=None):
 # ---- help and misuse ----
 
 
-@pytest.mark.parametrize("command", ["apikey", "call", "queues"])
+@pytest.mark.parametrize("command", ["apikey", "call", "outbox", "queues"])
 def test_each_command_has_help_and_stands_in_the_list(command):
     done = run(command, "--help")
     assert done.returncode == 0 and done.stdout.startswith(f"usage: soukctl {command}")
@@ -56,6 +56,11 @@ def test_each_command_has_help_and_stands_in_the_list(command):
         ["apikey"],
         ["apikey", "new"],
         ["apikey", "new", "--name", "x", "--scopes", ",,"],
+        ["outbox"],
+        ["outbox", "hide"],
+        ["outbox", "show", "more"],
+        ["outbox", "show", "--service", "catalog"],
+        ["outbox", "show", "--limit", "1001"],
         ["queues", "a", "b"],
         ["queues", "../x"],
     ],

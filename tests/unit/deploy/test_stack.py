@@ -8,7 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from stack import StackError, launch, postgres, procs, rotate, settings, specs
+from stack import (
+    StackError,
+    keys,
+    launch,
+    migrations,
+    plan,
+    postgres,
+    procs,
+    rotate,
+    settings,
+    specs,
+)
 from support.stack import wait_for
 
 
@@ -166,3 +177,46 @@ def test_wait_for_gives_up():
 def test_every_default_of_the_schema_is_valid():
     chosen = settings.load(environ={}, env_file=Path("/nonexistent"))
     assert chosen.var == settings.ROOT / "var"
+
+
+def test_a_shell_learns_from_the_operators_file(tmp_path):
+    chosen = load("", {"SOUK_VAR": str(tmp_path), "SOUK_GATEWAY_PORT": "4001"}, tmp_path)
+    (tmp_path / "secrets").mkdir()
+    for key in ("first", "it's a 'key' $HOME"):  # a second time replaces it
+        keys.write_operator_file(chosen, key, {"SOUK_USERS_DATABASE_URL": "postgres://a b"})
+    assert chosen.operator_file.stat().st_mode & 0o777 == 0o600
+    script = f'. {chosen.operator_file}; printf "%s\\n" "$SOUK_API_KEY" "$SOUK_GATEWAY_URL" "$SOUK_USERS_DATABASE_URL"'
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == ["it's a 'key' $HOME", "http://127.0.0.1:4001", "postgres://a b"]
+
+
+def test_a_pool_gets_its_own_secrets_and_no_others(tmp_path):
+    given = {name: f"the {name}" for pool in plan.POOL_SECRETS.values() for name in pool}
+    chosen = load("", {**given, "DATABASE_URL": "theirs", "SOUK_VAR": str(tmp_path)}, tmp_path)
+    for spec in plan.programs(chosen, given, list(plan.POOL_SECRETS) + ["diag"]):
+        wanted = {"gateway": ["SOUK_GUEST_KEYS"], **plan.POOL_SECRETS}.get(spec.name, ())
+        has = {name for name in spec.environment(1) if name in chosen.secret}
+        assert has == set(wanted), spec.name
+
+
+def test_a_made_secret_stays(tmp_path):
+    chosen = load("", {"SOUK_VAR": str(tmp_path)}, tmp_path)
+    first = plan.made_secrets(chosen)
+    assert all(len(bytes.fromhex(value)) == 32 for value in first.values())
+    assert len(set(first.values())) == len(first)
+    assert plan.made_secrets(chosen) == first
+    other = load("", {"SOUK_VAR": str(tmp_path), "SOUK_GUEST_KEYS": "aa"}, tmp_path)
+    assert plan.made_secrets(other)["SOUK_GUEST_KEYS"] == "aa"
+
+
+def test_the_login_of_a_service_replaces_the_owners():
+    url = "postgres://souk:secret@h:1/souk?sslmode=require"
+    expected = "postgres://souk_users:p%2F%40@h:1/souk?sslmode=require"
+    assert migrations.service_url(url, "users", "p/@") == expected
+    owner = migrations.dbmate_url(
+        "postgres://u:p@h:1/souk?sslmode=prefer", "users", encrypted=False
+    )
+    assert owner == "postgres://u:p@h:1/souk?sslmode=disable&search_path=users&lock_timeout=5000"
+    assert "sslmode=verify-full" in migrations.dbmate_url(
+        "postgres://h/d?sslmode=verify-full", "users", False
+    )
