@@ -62,17 +62,8 @@ def test_a_setting_is_read_by_its_processes(setting):
 
 
 RESERVED = {
-    "discount_unknown": "carts",
-    "discount_used_up": "carts",
-    "sku_unknown": "carts",
-    "sku_not_sellable": "carts",
-    "cart_full": "carts",
-    "quantity_too_large": "carts",
-    "carts_too_many": "carts",
-    "cart_not_open": "carts",
     "discount_in_use": "carts",
     "already_exists": "carts",
-    "guest_token_invalid": "carts",
 }
 
 

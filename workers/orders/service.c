@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gen/orders_handlers.h"
+#include "orders/tasks.h"
 #include "souk/log.h"
 
 #define CONNECT_TIMEOUT_MS 5000
@@ -27,6 +28,13 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
         free(self);
         return err;
     }
+    err = orders_tasks_start(self, &self->keeper);
+    if (err != SOUK_OK) {
+        orders_follow_destroy(&self->follow);
+        souk_guest_keys_done(&self->guest_keys);
+        free(self);
+        return err;
+    }
     self->reference = orders_reference_new();
     *ret_service = self;
     return SOUK_OK;
@@ -34,6 +42,7 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
 
 static void s_stop(void *service) {
     orders_service_t *self = service;
+    souk_keeper_destroy(&self->keeper);
     orders_follow_destroy(&self->follow);
     orders_reference_destroy(&self->reference);
     souk_guest_keys_done(&self->guest_keys);

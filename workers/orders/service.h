@@ -6,6 +6,7 @@
 #include "gen/config.h"
 #include "orders/follow.h"
 #include "orders/reference.h"
+#include "runtime/keeper.h"
 #include "runtime/pg.h"
 #include "runtime/service.h"
 #include "souk/guest.h"
@@ -16,6 +17,7 @@ typedef struct {
     souk_pg_health_t health;            /* of the slots' connections */
     orders_reference_t *reference;      /* shipping methods and tax rates */
     souk_guest_keys_t guest_keys;
+    souk_keeper_t *keeper;   /* tasks.h */
     orders_follow_t *follow; /* brings the catalogue into skus */
 } orders_service_t;
 
