@@ -20,7 +20,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -98,17 +97,6 @@ static void s_enter(souk_conn_t *self, souk_conn_state_t state) {
 static void s_on_read(evutil_socket_t fd, short what, void *arg);
 static void s_on_write(evutil_socket_t fd, short what, void *arg);
 
-static void s_set_address(souk_conn_t *self, const struct sockaddr_storage *address) {
-    if (address->ss_family == AF_INET) {
-        self->address_size = 4;
-        memcpy(self->address, &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
-    } else if (address->ss_family == AF_INET6) {
-        /* One client commands at least a /64: it counts as one. */
-        self->address_size = 8;
-        memcpy(self->address, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 8);
-    }
-}
-
 souk_conn_t *souk_conn_new(souk_server_t *server, int fd, const struct sockaddr_storage *address) {
     const souk_gateway_t *gateway = server->gateway;
     souk_conn_t *self = calloc(1, sizeof(*self));
@@ -119,7 +107,7 @@ souk_conn_t *souk_conn_new(souk_server_t *server, int fd, const struct sockaddr_
     }
     self->server = server;
     self->fd = fd;
-    s_set_address(self, address);
+    souk_address_of_socket(address, &self->address);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     struct event_base *base = souk_loop_base(server->loop);
     event_assign(&self->read_event, base, fd, EV_READ | EV_PERSIST, s_on_read, self);
@@ -202,8 +190,7 @@ static void s_begin(souk_conn_t *self) {
     /* Whether a refused request ends the connection has to stand in its answer. */
     bool keep = !exchange->close;
     exchange->close = exchange->close || (has_body && !skippable);
-    souk_request_begin(exchange, http1, &self->in,
-                       (souk_str_t){(const char *)self->address, self->address_size});
+    souk_request_begin(exchange, http1, &self->in);
     if (!exchange->answered) {
         exchange->close = !keep;
         return;

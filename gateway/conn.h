@@ -5,6 +5,7 @@
 #include <event2/event_struct.h>
 #include <sys/socket.h>
 
+#include "gateway/address.h"
 #include "gateway/exchange.h"
 #include "gateway/http1.h"
 
@@ -43,9 +44,8 @@ struct souk_conn {
     souk_exchange_t *receiving;    /* the one whose body still comes */
     size_t sent_bytes;             /* of the oldest answer */
     struct event read_event, write_event;
-    socklen_t address_size;
-    uint8_t address[16]; /* IPv4, or the first half of IPv6 */
-    bool counted;        /* among those of its address */
+    souk_address_t address; /* of the other end: a client, or the last proxy */
+    bool counted;           /* among those of its address */
     souk_buf_t in;
     souk_http1_t http1;
 };

@@ -9,6 +9,7 @@
 #include "souk/id.h"
 
 #define HEAD_BYTES_MAX 65536
+#define PRINCIPAL_BYTES_MAX 16384
 #define ANSWER_KEEP_BYTES 16384
 #define POOL_MAX 1024
 
@@ -28,6 +29,7 @@ souk_exchange_t *souk_exchange_take(souk_server_t *server, souk_conn_t *conn) {
         souk_buf_init(&self->head, HEAD_BYTES_MAX);
         souk_buf_init(&self->own_body, HEAD_BYTES_MAX);
         souk_buf_init(&self->query, HEAD_BYTES_MAX);
+        souk_buf_init(&self->principal, PRINCIPAL_BYTES_MAX);
     }
     self->server = server;
     self->conn = conn;
@@ -40,6 +42,7 @@ static void s_free(souk_exchange_t *self) {
     souk_buf_done(&self->head);
     souk_buf_done(&self->own_body);
     souk_buf_done(&self->query);
+    souk_buf_done(&self->principal);
     free(self);
 }
 
@@ -53,6 +56,7 @@ void souk_exchange_give(souk_exchange_t *self) {
     souk_buf_clear(&self->head);
     souk_buf_clear(&self->own_body);
     souk_buf_clear(&self->query);
+    souk_buf_clear(&self->principal);
     souk_buf_shrink(&self->own_body, ANSWER_KEEP_BYTES);
     self->next = server->pool;
     server->pool = self;
@@ -287,8 +291,8 @@ static void s_optional_fields(const souk_exchange_t *self, const souk_answer_t *
     if (answer->retry_after_s > 0) {
         s_field_int(head, SOUK_STR("Retry-After: "), answer->retry_after_s);
     }
-    if (answer->authenticate) {
-        s_field(head, SOUK_STR("WWW-Authenticate: "), SOUK_STR("Bearer realm=\"souk\""));
+    if (answer->challenge != NULL) {
+        s_field(head, SOUK_STR("WWW-Authenticate: "), souk_str_of(answer->challenge));
     }
     if (answer->content_policy != NULL) {
         s_field(head, SOUK_STR("Content-Security-Policy: "), souk_str_of(answer->content_policy));

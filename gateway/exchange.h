@@ -5,6 +5,7 @@
 #ifndef SOUK_GATEWAY_EXCHANGE_H
 #define SOUK_GATEWAY_EXCHANGE_H
 
+#include "gateway/address.h"
 #include "gateway/http1.h"
 #include "gateway/limit.h"
 #include "gateway/router.h"
@@ -39,13 +40,18 @@ struct souk_exchange {
     uint64_t call;
     int64_t started_us;
     souk_limit_state_t limit;
-    souk_str_t allow_origin; /* borrowed from the configuration */
+    souk_str_t allow_origin;  /* borrowed from the configuration */
+    uint64_t auth_generation; /* what principal was found by, and until when it holds (unix) */
+    int64_t auth_until_s;
+    bool forwarded; /* address is set; else the client has the connection's */
     uint16_t request_id_size, instance_size, if_none_match_size, query_size;
     char request_id[SOUK_REQUEST_ID_BYTES_MAX];
     char traceparent[SOUK_TRACEPARENT_BYTES];
     char instance[SOUK_INSTANCE_BYTES_MAX]; /* the path, for people: cut when it is longer */
     char if_none_match[SOUK_IF_NONE_MATCH_BYTES_MAX];
-    souk_buf_t query; /* of a request whose answer may link to the next page */
+    souk_address_t address;
+    souk_buf_t principal; /* of whoever sent credentials that the route asks for */
+    souk_buf_t query;     /* of a request whose answer may link to the next page */
     souk_buf_t head;
     souk_buf_t own_body;
     souk_str_t body; /* what is sent: own_body's bytes, or static ones */
@@ -75,7 +81,7 @@ typedef struct {
     const char *cache_control;              /* NULL: no-store */
     const char *content_policy;             /* Content-Security-Policy; NULL: none */
     int64_t retry_after_s;                  /* 0: none */
-    bool authenticate;                      /* WWW-Authenticate */
+    const char *challenge;                  /* WWW-Authenticate; NULL: none */
     bool replayed;                          /* the reply was stored under the same key */
     bool preflight;                         /* answer to a CORS preflight */
 } souk_answer_t;

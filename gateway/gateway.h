@@ -9,6 +9,7 @@
 #include "gateway/conn.h"
 #include "gateway/cors.h"
 #include "gateway/exchange.h"
+#include "gateway/keys_poll.h"
 #include "gateway/limit.h"
 #include "gateway/router.h"
 #include "gen/config.h"
@@ -26,7 +27,8 @@ typedef struct {
 typedef struct {
     souk_series_t *connections, *accepted, *refused;
     souk_series_t *received_bytes, *sent_bytes;
-    souk_series_t *rate_limited[2]; /* by address, by key */
+    souk_series_t *rate_limited[SOUK_WHOS_COUNT]; /* NOBODY: by address */
+    souk_series_t *auth[SOUK_WHOS_COUNT][SOUK_AUTH_OUTCOMES_COUNT];
     souk_series_t *cancelled, *outstanding;
 } souk_gateway_stats_t;
 
@@ -37,6 +39,8 @@ typedef struct {
     souk_cors_t cors;
     souk_http1_limits_t http1_limits;
     souk_rate_t rate_address, rate_key;
+    souk_guest_keys_t guest_keys;
+    souk_trust_board_t board;
     souk_route_stats_t
         *route_stats; /* by entry number; the last one for requests without a route */
     souk_gateway_stats_t stats;
@@ -57,13 +61,14 @@ struct souk_server {
     unsigned number;
     souk_loop_t *loop;
     souk_client_t *client;
-    souk_keys_t *keys;
-    souk_arena_t *arena; /* reset after each request was handed over */
-    souk_buf_t request;  /* a request's body on its way to msgpack */
+    souk_auth_t *auth;
+    souk_keys_poll_t *poll; /* of one server, for all; NULL where there is nobody to ask */
+    souk_arena_t *arena;    /* reset after each request was handed over */
+    souk_buf_t request;     /* a request's body on its way to msgpack */
     int listen_fd;
     struct event *accept_event;
     souk_timer_t *tick;
-    bool connected;
+    bool connected, knows_keys;
     bool draining;
     int64_t drain_until_us;
     int64_t keys_looked_us, date_made_us, accept_paused_us;

@@ -60,23 +60,23 @@ static void s_begin(souk_exchange_t *exchange, const souk_err_info_t *info, souk
     s_member(json, SOUK_STR(",\"trace_id\":"), souk_exchange_trace_id(exchange));
 }
 
-static void s_end(souk_exchange_t *exchange, souk_err_t err, const char *allow,
-                  int64_t retry_after_s) {
+/* head: allow, challenge and retry_after_s, where they are special. */
+static void s_end(souk_exchange_t *exchange, souk_err_t err, const souk_answer_t *head) {
     const souk_err_info_t *info = souk_err_info(err);
+    souk_answer_t answer = *head;
     souk_buf_append_byte(&exchange->own_body, '}');
     souk_assert(!exchange->own_body.overflow);
-    if (retry_after_s == 0 && info->retry) {
-        retry_after_s = 1;
+    if (answer.retry_after_s == 0 && info->retry) {
+        answer.retry_after_s = 1;
     }
+    if (answer.challenge == NULL && info->status == 401) {
+        answer.challenge = "Bearer realm=\"souk\"";
+    }
+    answer.status = info->status;
+    answer.content_type = s_content_type;
+    answer.body = souk_buf_str(&exchange->own_body);
     exchange->err = err;
-    souk_exchange_answer(exchange, &(souk_answer_t){
-                                       .status = info->status,
-                                       .content_type = s_content_type,
-                                       .body = souk_buf_str(&exchange->own_body),
-                                       .allow = souk_str_of(allow),
-                                       .retry_after_s = retry_after_s,
-                                       .authenticate = info->status == 401,
-                                   });
+    souk_exchange_answer(exchange, &answer);
 }
 
 static souk_err_t s_public(souk_err_t err) {
@@ -105,7 +105,10 @@ void souk_problem_answer(souk_exchange_t *exchange, const souk_problem_t *proble
         }
     }
     int64_t retry_after_s = err == SOUK_ERR_RATE_LIMITED ? exchange->limit.retry_after_s : 0;
-    s_end(exchange, err, problem->allow, retry_after_s);
+    s_end(exchange, err,
+          &(souk_answer_t){.allow = souk_str_of(problem->allow),
+                           .challenge = problem->challenge,
+                           .retry_after_s = retry_after_s});
 }
 
 /* A worker's texts are data: their number is capped by souk_fault_t, their length here. */
@@ -129,5 +132,6 @@ void souk_problem_answer_fault(souk_exchange_t *exchange, const souk_fault_t *fa
     if (any) {
         souk_buf_append_byte(&exchange->own_body, ']');
     }
-    s_end(exchange, err, NULL, ((int64_t)fault->retry_after_ms + 999) / 1000);
+    s_end(exchange, err,
+          &(souk_answer_t){.retry_after_s = ((int64_t)fault->retry_after_ms + 999) / 1000});
 }

@@ -12,6 +12,7 @@ typedef struct {
     const char *detail;          /* static text; NULL: none */
     const souk_issues_t *issues; /* bad fields of the request; NULL: none */
     const char *allow;           /* value of Allow; NULL: none */
+    const char *challenge;       /* value of WWW-Authenticate; NULL: none, or what every 401 has */
 } souk_problem_t;
 
 /* An error of the gateway's own. What is not public becomes `internal`, without detail. */

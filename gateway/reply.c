@@ -172,7 +172,7 @@ static void s_answer_json(souk_exchange_t *exchange, const souk_outcome_t *outco
     size_t etag_size = s_etag(route, wanted, etag);
     if (etag_size > 0) {
         answer.etag = (souk_str_t){etag, etag_size};
-        answer.cache_control = route->scope == NULL ? "no-cache" : "private, no-cache";
+        answer.cache_control = route->auth == SOUK_AUTH_NONE ? "no-cache" : "private, no-cache";
     }
     if (s_not_modified(exchange, &answer)) {
         answer.status = 304;

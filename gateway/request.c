@@ -1,5 +1,6 @@
 #include "gateway/request.h"
 
+#include "gateway/admit.h"
 #include "gateway/bind.h"
 #include "gateway/gateway.h"
 #include "gateway/idem.h"
@@ -42,26 +43,6 @@ void souk_request_describe(souk_exchange_t *exchange, const souk_http1_t *http1,
 
 /* ---- head ---- */
 
-/* Takes one request of who; answers 429 when there was none left. What is nearer to its limit is
- * told in the answer's head. */
-static bool s_take_rate(souk_exchange_t *exchange, char kind, souk_str_t who, souk_rate_t rate) {
-    const souk_gateway_t *gateway = exchange->server->gateway;
-    souk_limit_state_t state =
-        souk_limit_take(gateway->limit, kind, who, rate, souk_loop_now_us(exchange->server->loop));
-    if (state.limit == 0) {
-        return true;
-    }
-    if (exchange->limit.limit == 0 || !state.allowed ||
-        state.remaining < exchange->limit.remaining) {
-        exchange->limit = state;
-    }
-    if (!state.allowed) {
-        souk_metric_add(gateway->stats.rate_limited[kind == 'k'], 1);
-        s_problem(exchange, SOUK_ERR_RATE_LIMITED, NULL);
-    }
-    return state.allowed;
-}
-
 /* OPTIONS: what the path allows; for a preflight of an allowed origin the CORS permission too. */
 static void s_answer_options(souk_exchange_t *exchange, bool preflight, const char *allow) {
     souk_exchange_answer(exchange,
@@ -82,37 +63,10 @@ static bool s_is_json(souk_str_t type) {
            souk_http_equal_nocase(essence, SOUK_STR("application/merge-patch+json"));
 }
 
-/* Credentials, and the rate of the key. */
-static bool s_admit(souk_exchange_t *exchange, const souk_route_t *route, const souk_http1_t *http1,
-                    const souk_buf_t *in) {
-    if (route->auth == SOUK_AUTH_NONE || route->auth == SOUK_AUTH_OPTIONAL) {
-        return true;
-    }
-    if (route->auth != SOUK_AUTH_SCOPE) {
-        s_problem(exchange, SOUK_ERR_UNAUTHENTICATED, NULL);
-        return false;
-    }
-    const souk_key_t *key = NULL;
-    souk_err_t err = souk_keys_check(exchange->server->keys,
-                                     souk_http1_known(http1, in, SOUK_HTTP1_AUTHORIZATION),
-                                     souk_str_of(route->scope), &key);
-    if (key != NULL && !s_take_rate(exchange, 'k', key->id, exchange->server->gateway->rate_key)) {
-        return false;
-    }
-    if (err != SOUK_OK) {
-        s_problem(exchange, err,
-                  err == SOUK_ERR_UNAUTHENTICATED
-                      ? "Send Authorization: Bearer with a valid API key."
-                      : NULL);
-        return false;
-    }
-    return true;
-}
-
 static void s_begin_route(souk_exchange_t *exchange, souk_http1_t *http1, const souk_buf_t *in) {
     const souk_route_t *route = exchange->entry->route;
     bool has_body = http1->chunked || http1->left > 0;
-    if (!s_admit(exchange, route, http1, in)) {
+    if (!souk_admit_begin(exchange, http1, in)) {
         return;
     }
     if (http1->body_bytes_max > route->request_bytes_max) {
@@ -133,12 +87,10 @@ static void s_begin_route(souk_exchange_t *exchange, souk_http1_t *http1, const 
     }
 }
 
-void souk_request_begin(souk_exchange_t *exchange, souk_http1_t *http1, const souk_buf_t *in,
-                        souk_str_t address) {
-    souk_server_t *server = exchange->server;
-    const souk_gateway_t *gateway = server->gateway;
+void souk_request_begin(souk_exchange_t *exchange, souk_http1_t *http1, const souk_buf_t *in) {
+    const souk_gateway_t *gateway = exchange->server->gateway;
     souk_request_describe(exchange, http1, in);
-    if (!s_take_rate(exchange, 'a', address, gateway->rate_address)) {
+    if (!souk_admit_client(exchange, http1, in)) {
         return;
     }
     souk_router_match_t match;
@@ -180,23 +132,20 @@ static void s_call(souk_exchange_t *exchange, const souk_http1_t *http1, const s
                    const void *value, const souk_idem_t *idem) {
     souk_server_t *server = exchange->server;
     const souk_route_t *route = exchange->entry->route;
-    const souk_key_t *key = NULL;
     uint8_t hash[SOUK_IDEM_HASH_BYTES];
-    souk_req_t req = {.class_ = idem->class_, .key = idem->key};
+    if (!souk_admit_call(exchange, http1, in)) {
+        return;
+    }
+    souk_req_t req = {.class_ = idem->class_,
+                      .key = idem->key,
+                      .address = souk_address_text(souk_admit_address(exchange))};
+    if (exchange->principal.size > 0) {
+        req.principal = souk_buf_str(&exchange->principal);
+    }
     if (idem->key.data != NULL) {
         souk_idem_hash(souk_str_of(souk_http_method_name(http1->method)),
                        souk_http1_target(http1, in), souk_http1_body(http1, in), hash);
         req.key_hash = (souk_str_t){(const char *)hash, sizeof(hash)};
-    }
-    if (route->scope != NULL) { /* the key may have been withdrawn while the body came */
-        souk_err_t err =
-            souk_keys_check(server->keys, souk_http1_known(http1, in, SOUK_HTTP1_AUTHORIZATION),
-                            souk_str_of(route->scope), &key);
-        if (err != SOUK_OK) {
-            s_problem(exchange, err, NULL);
-            return;
-        }
-        req.principal = key->principal;
     }
     souk_buf_clear(&server->request);
     souk_schema_to_mp(route->request, value, &server->request);

@@ -6,10 +6,8 @@
 #include "gateway/exchange.h"
 
 /* At the end of the head: fills the exchange, checks rate, route, credentials and type of content,
- * sets http1->body_bytes_max. The exchange is answered here when one of them fails. address: of the
- * client. */
-void souk_request_begin(souk_exchange_t *exchange, souk_http1_t *http1, const souk_buf_t *in,
-                        souk_str_t address);
+ * sets http1->body_bytes_max. The exchange is answered here when one of them fails. */
+void souk_request_begin(souk_exchange_t *exchange, souk_http1_t *http1, const souk_buf_t *in);
 
 /* The request is whole: answers it, or sends it to its service. Nothing of in is needed afterwards.
  */

@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "gateway/upstream.h"
-#include "souk/admin.h"
+#include "gateway/watch.h"
+#include "gen/routes.h"
 #include "souk/log.h"
 
 #define BACKLOG 1024
@@ -19,7 +19,6 @@
 #define LINGER_US 2000000
 /* A connection that is idle when the drain begins may have a request on its way. */
 #define DRAIN_IDLE_US 500000
-#define KEYS_LOOK_US 1000000
 #define ARENA_BYTES_MAX (64 * 1024 * 1024)
 #define ARENA_KEEP_BYTES (64 * 1024)
 #define REQUEST_KEEP_BYTES (64 * 1024)
@@ -111,9 +110,8 @@ static void s_accepted(souk_server_t *self, int fd, const struct sockaddr_storag
     if (conn == NULL) {
         return;
     }
-    souk_str_t who = {(const char *)conn->address, conn->address_size};
-    conn->counted =
-        souk_limit_connect(gateway->limit, who, gateway->config->connections_per_address);
+    conn->counted = souk_limit_connect(gateway->limit, souk_address_network(&conn->address),
+                                       gateway->config->connections_per_address);
     atomic_fetch_add_explicit(&gateway->connections, 1, memory_order_relaxed);
     souk_metric_add(gateway->stats.connections, 1);
     if (!conn->counted) {
@@ -184,8 +182,7 @@ static size_t s_flush_turn(void *arg) {
         conn = self->ended;
         self->ended = conn->list_next;
         if (conn->counted) {
-            souk_limit_disconnect(self->gateway->limit,
-                                  (souk_str_t){(const char *)conn->address, conn->address_size});
+            souk_limit_disconnect(self->gateway->limit, souk_address_network(&conn->address));
         }
         atomic_fetch_sub_explicit(&self->gateway->connections, 1, memory_order_relaxed);
         souk_metric_add(self->gateway->stats.connections, -1);
@@ -235,51 +232,6 @@ static void s_probe(souk_server_t *self) {
     }
 }
 
-static void s_refresh_keys(souk_server_t *self) {
-    const char *cause = NULL;
-    souk_keys_change_t change = souk_keys_refresh(self->keys, &cause);
-    if (change == SOUK_KEYS_SAME || self->number != 0) {
-        return; /* each thread reads the file, one of them tells */
-    }
-    const char *path = self->gateway->config->keys_file;
-    if (change == SOUK_KEYS_LOADED) {
-        souk_log(SOUK_LOG_INFO, "GW-KEYS-LOADED", SOUK_F_TEXT("path", path),
-                 SOUK_F_INT("count", souk_keys_count(self->keys)));
-    } else if (change == SOUK_KEYS_GONE) {
-        souk_log(SOUK_LOG_WARN, "GW-KEYS-MISSING", SOUK_F_TEXT("path", path));
-    } else {
-        souk_log(SOUK_LOG_ERROR, "GW-KEYS-BAD", SOUK_F_TEXT("path", path),
-                 SOUK_F_TEXT("cause", cause));
-    }
-}
-
-/* Ready: all threads have a broker; degraded: some; failed: none. */
-static void s_watch_broker(souk_server_t *self) {
-    souk_gateway_t *gateway = self->gateway;
-    bool connected = souk_client_connected(self->client);
-    if (connected == self->connected) {
-        return;
-    }
-    self->connected = connected;
-    int64_t with_broker =
-        atomic_fetch_add(&gateway->servers_connected, connected ? 1 : -1) + (connected ? 1 : -1);
-    if (connected) {
-        souk_log(SOUK_LOG_INFO, "GW-BROKER-CONNECTED", SOUK_F_INT("thread", self->number));
-    } else {
-        souk_log(SOUK_LOG_WARN, "GW-BROKER-LOST", SOUK_F_INT("thread", self->number));
-    }
-    if (atomic_load(&gateway->draining)) {
-        return;
-    }
-    if (with_broker == gateway->config->threads) {
-        souk_health_set(SOUK_HEALTH_READY, "");
-    } else if (with_broker > 0) {
-        souk_health_set(SOUK_HEALTH_DEGRADED, "some threads have no broker");
-    } else {
-        souk_health_set(SOUK_HEALTH_FAILED, "no broker answers");
-    }
-}
-
 static int64_t s_tick_us(const souk_gateway_config_t *config) {
     int64_t least_ms = config->idle_ms < config->head_ms ? config->idle_ms : config->head_ms;
     least_ms = config->body_ms < least_ms ? config->body_ms : least_ms;
@@ -323,11 +275,7 @@ static void s_on_tick(void *arg) {
     int64_t now_us = souk_loop_now_us(self->loop);
     s_expire(self, now_us);
     s_probe(self);
-    s_watch_broker(self);
-    if (now_us - self->keys_looked_us >= KEYS_LOOK_US) {
-        self->keys_looked_us = now_us;
-        s_refresh_keys(self);
-    }
+    souk_watch_tick(self, now_us);
     if (self->accept_paused_us != 0 && now_us - self->accept_paused_us >= ACCEPT_PAUSE_US) {
         self->accept_paused_us = 0;
         if (self->accept_event != NULL && event_add(self->accept_event, NULL) != 0) {
@@ -380,7 +328,25 @@ static souk_err_t s_open(souk_server_t *self) {
         return SOUK_ERR_IO;
     }
     souk_loop_on_wake(self->loop, s_on_wake, self);
+    if (self->number == 0 && souk_auth_source.service != NULL) {
+        self->poll = souk_keys_poll_new(
+            &(souk_keys_poll_options_t){.loop = self->loop,
+                                        .client = self->client,
+                                        .board = &self->gateway->board,
+                                        .interval_us = config->auth_poll_ms * 1000});
+    }
     return SOUK_OK;
+}
+
+static souk_auth_t *s_new_auth(souk_gateway_t *gateway) {
+    const souk_gateway_config_t *config = gateway->config;
+    return souk_auth_new(&(souk_auth_options_t){.keys_file = config->keys_file,
+                                                .guest_keys = &gateway->guest_keys,
+                                                .board = &gateway->board,
+                                                .has_source = souk_auth_source.service != NULL,
+                                                .skew_s = config->clock_skew_s,
+                                                .stale_us = config->auth_stale_s * 1000000,
+                                                .cache_count = (size_t)config->token_cache});
 }
 
 souk_err_t souk_server_new(souk_gateway_t *gateway, unsigned number, int listen_fd,
@@ -390,7 +356,7 @@ souk_err_t souk_server_new(souk_gateway_t *gateway, unsigned number, int listen_
     self->gateway = gateway;
     self->number = number;
     self->listen_fd = listen_fd;
-    self->keys = souk_keys_new(gateway->config->keys_file);
+    self->auth = s_new_auth(gateway);
     self->arena = souk_arena_new(ARENA_BYTES_MAX, ARENA_KEEP_BYTES);
     souk_buf_init(&self->request, (size_t)gateway->config->body_bytes_max * 2 + 65536);
     souk_err_t err = s_open(self);
@@ -398,8 +364,7 @@ souk_err_t souk_server_new(souk_gateway_t *gateway, unsigned number, int listen_
         souk_server_destroy(&self);
         return err;
     }
-    s_refresh_keys(self);
-    self->keys_looked_us = souk_loop_now_us(self->loop);
+    souk_watch_begin(self);
     souk_timer_set(self->tick, 0);
     *ret_self = self;
     return SOUK_OK;
@@ -421,13 +386,14 @@ void souk_server_destroy(souk_server_t **self_p) {
         close(self->listen_fd);
     }
     souk_timer_destroy(&self->tick);
+    souk_keys_poll_destroy(&self->poll);
     souk_client_destroy(&self->client);
     if (self->loop != NULL) {
         souk_loop_leave(self->loop, self);
     }
     souk_loop_destroy(&self->loop);
     souk_arena_destroy(&self->arena);
-    souk_keys_destroy(&self->keys);
+    souk_auth_destroy(&self->auth);
     souk_buf_done(&self->request);
     free(self);
     *self_p = NULL;

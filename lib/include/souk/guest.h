@@ -11,7 +11,7 @@
 #include "souk/base.h"
 #include "souk/err.h"
 
-#define SOUK_GUEST_KEYS_MAX 8
+#define SOUK_GUEST_KEYS_MAX 16
 #define SOUK_GUEST_KEY_BYTES 32
 #define SOUK_GUEST_SUBJECT_BYTES 30 /* gst_ and a ULID */
 #define SOUK_GUEST_TOKEN_BYTES 95

@@ -16,7 +16,7 @@ typedef enum {
     SOUK_AUTH_GUEST,    /* a guest or a user */
     SOUK_AUTH_USER,     /* a user */
     SOUK_AUTH_SCOPE,    /* an API key with the scope, or a user with a role that has it */
-} souk_auth_t;
+} souk_auth_rule_t;
 
 typedef struct {
     const char *verb, *path; /* GET and so on; "/v1/products/{key}" */
@@ -31,7 +31,7 @@ typedef struct {
         *next_field; /* reply field with the next page's cursor, dotted ("page.next"); NULL: none */
     uint32_t timeout_ms, request_bytes_max, reply_bytes_max, memory_bytes_max;
     uint16_t status;  /* of success */
-    uint8_t auth;     /* souk_auth_t */
+    uint8_t auth;     /* souk_auth_rule_t */
     uint8_t class_;   /* souk_class_t */
     uint8_t key_rule; /* souk_key_rule_t */
     uint8_t priority; /* souk_priority_t */
