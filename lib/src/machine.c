@@ -1,13 +1,13 @@
 #include "souk/machine.h"
 
-static int8_t s_target(const souk_machine_t *self, int32_t from, int32_t by) {
+static int16_t s_target(const souk_machine_t *self, int32_t from, int32_t by) {
     souk_assert(from >= 0 && (size_t)from < self->states_count);
     souk_assert(by >= 0 && (size_t)by < self->moves_count);
     return self->targets[(size_t)from * self->moves_count + (size_t)by];
 }
 
 bool souk_machine_move(const souk_machine_t *self, int32_t from, int32_t by, int32_t *ret_to) {
-    int8_t to = s_target(self, from, by);
+    int16_t to = s_target(self, from, by);
     if (to < 0) {
         return false;
     }

@@ -33,7 +33,7 @@ def definition(one: Machine) -> str:
         for what, values in listed.items()
     )
     return (
-        f"{tables}static const int8_t s_{one.c}_targets[] = {{\n{rows}}};\n"
+        f"{tables}static const int16_t s_{one.c}_targets[] = {{\n{rows}}};\n"
         f"const souk_machine_t {one.c}_machine = {{.name = {c_str(one.name)}, .states = s_{one.c}_states, .states_count = {len(states)}, "
         f".moves = s_{one.c}_moves, .moves_count = {len(names)}, .initial = {states.index(one.initial)}, .targets = s_{one.c}_targets}};\n"
     )

@@ -10,7 +10,7 @@ typedef struct {
     const char *const *states, *const *moves; /* names by number */
     size_t states_count, moves_count;
     int32_t initial;
-    const int8_t *targets; /* [state * moves_count + move]: the state it leads to, -1: none */
+    const int16_t *targets; /* [state * moves_count + move]: the state it leads to, -1: none */
 } souk_machine_t;
 
 /* Whether the machine may leave `from` by this move; then ret_to is where it arrives. */
