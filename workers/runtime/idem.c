@@ -6,11 +6,12 @@
  * that one's snapshot is younger than the twin's commit. The reply is stored by UPDATE in the same
  * round trip as COMMIT: key, hash, reply and effect stand or fall together. A refusal rolls back
  * and so is not stored. */
+#include <time.h>
+
 #include "pg_impl.h"
 #include "runtime/fault_point.h"
 #include "runtime/invoke.h"
-#include "souk/clock.h"
-#include "souk/log.h"
+#include "souk/id.h"
 
 #define TRIES_MAX 8
 #define COMMIT_GRACE_US ((int64_t)500 * 1000)
@@ -123,6 +124,19 @@ static souk_err_t s_try(souk_ctx_t *ctx, souk_pg_fn fn, const void *req, void *r
     return err;
 }
 
+/* The first time none: a deadlock's victim is free to go. Then up to 1, 2, 4 ... ms, so that those
+ * who met do not meet again. */
+static void s_pause(int tries) {
+    if (tries == 0) {
+        return;
+    }
+    uint32_t random;
+    souk_random(&random, sizeof(random));
+    uint32_t pause_us = random % (1000U << (tries - 1));
+    struct timespec pause = {.tv_nsec = (long)pause_us * 1000};
+    (void)nanosleep(&pause, NULL);
+}
+
 souk_err_t souk_pg_write(souk_ctx_t *ctx, souk_pg_fn fn, const void *req, void *ret_rep) {
     souk_pg_t *pg = souk_pg_of(ctx);
     if (souk_ctx_key(ctx).data != NULL && souk_ctx_subject(ctx).size == 0) {
@@ -136,6 +150,7 @@ souk_err_t souk_pg_write(souk_ctx_t *ctx, souk_pg_fn fn, const void *req, void *
             return err;
         }
         souk_metric_add(pg->metrics.retries, 1);
+        s_pause(i);
         souk_ctx_begin_again(ctx);
         memset(ret_rep, 0, souk_ctx_method(ctx)->reply->struct_bytes);
     }

@@ -13,7 +13,7 @@
 #define MEMORY_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define MEMORY_KEEP_BYTES ((size_t)64 * 1024)
 #define CONNECT_PAUSE_FIRST_US ((int64_t)100 * 1000)
-#define CONNECT_PAUSE_MAX_US ((int64_t)10 * 1000 * 1000)
+#define CONNECT_PAUSE_MAX_US ((int64_t)2 * 1000 * 1000)
 #define FIRST_RUN_WITHIN_US ((int64_t)2 * 1000 * 1000)
 #define FAILED_PAUSE_FIRST_US ((int64_t)5 * 1000 * 1000)
 #define FAILED_PAUSE_MAX_US ((int64_t)300 * 1000 * 1000)

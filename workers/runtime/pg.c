@@ -20,6 +20,9 @@
 
 #define NAME_BYTES 64
 #define REASON_BYTES 200
+#define TOLD_EVERY_US ((int64_t)10 * 1000 * 1000)
+/* Times that an idle server may have something to say before we look away. */
+#define UNASKED_MAX 16
 
 /* ---- Metrics --------------------------------------------------------------------------------- */
 
@@ -97,7 +100,7 @@ void souk_pg_lose(souk_pg_t *self, const char *why) {
 /* The server may have closed the connection while it was idle: better to know before a call's first
  * statement than after it. Reads what the server says without being asked. */
 static bool s_is_open(souk_pg_t *self) {
-    for (;;) {
+    for (int i = 0; i < UNASKED_MAX; i++) {
         char byte;
         ssize_t n = recv(PQsocket(self->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         if (n < 0) {
@@ -107,15 +110,15 @@ static bool s_is_open(souk_pg_t *self) {
             return false;
         }
     }
+    return false;
 }
 
 bool souk_pg_ok(souk_pg_t *self) {
     if (self->state != SOUK_PG_LIVE) {
         return false;
     }
-    if (self->steps_from != self->steps_to && !self->synced) {
-        souk_pg_lose(self, "statements were queued and never run");
-    } else if (!s_is_open(self)) {
+    souk_pg_rollback(self); /* what a handler left open or unread, if so */
+    if (self->state == SOUK_PG_LIVE && !s_is_open(self)) {
         souk_pg_lose(self, "closed by the server");
     }
     return self->state == SOUK_PG_LIVE;
@@ -191,8 +194,23 @@ static bool s_finish_connect(PGconn *conn, int64_t until_us) {
            PQenterPipelineMode(conn) == 1;
 }
 
+/* All slots try again and again while a server is away: once in a while is enough. */
+static bool s_is_told(const souk_pg_t *self) {
+    souk_pg_health_t *health = self->options.health;
+    if (health == NULL) {
+        return false;
+    }
+    int64_t now_us = souk_clock_mono_us();
+    long long told_us = atomic_load(&health->told_us);
+    return (told_us != 0 && now_us - told_us < TOLD_EVERY_US) ||
+           !atomic_compare_exchange_strong(&health->told_us, &told_us, now_us);
+}
+
 /* libpq's messages have line breaks. */
 static void s_log_failure(const souk_pg_t *self, PGconn *conn) {
+    if (s_is_told(self)) {
+        return;
+    }
     char reason[REASON_BYTES];
     const char *message = conn != NULL ? PQerrorMessage(conn) : "no memory";
     (void)snprintf(reason, sizeof(reason), "%s",

@@ -17,6 +17,8 @@
 
 /* How long behind the deadline the server's own timeout is waited for. */
 #define GRACE_US ((int64_t)250 * 1000)
+/* More results than an error and its end in front of a Sync's: we are out of step. */
+#define SYNC_RESULTS_MAX 4
 #define KNOWN_MIN 64
 #define KNOWN_MAX 1024
 
@@ -168,24 +170,30 @@ static bool s_is_good(ExecStatusType status) {
     return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
 }
 
-/* Consumes the Sync's answer: the transaction stands as it will for the next pipeline. An error
- * here is COMMIT's of an implicit transaction (deferred constraints). */
-static souk_err_t s_end_pipeline(souk_pg_t *self) {
+/* Up to the Sync's answer. An error on the way is COMMIT's of an implicit transaction (deferred
+ * constraints). */
+static souk_err_t s_read_sync(souk_pg_t *self) {
     souk_err_t err = SOUK_OK;
-    for (;;) {
-        PGresult *result;
+    for (int i = 0; i < SYNC_RESULTS_MAX; i++) {
+        PGresult *result = NULL;
         SOUK_TRY(s_result(self, &result));
         ExecStatusType status = PQresultStatus(result);
         if (result != NULL && status != PGRES_PIPELINE_SYNC && err == SOUK_OK) {
             err = souk_pg_map(self, NULL, result);
         }
         PQclear(result);
-        if (self->conn == NULL) {
+        if (status == PGRES_PIPELINE_SYNC || self->conn == NULL) {
             return err;
         }
-        if (status == PGRES_PIPELINE_SYNC) {
-            break;
-        }
+    }
+    souk_pg_lose(self, "results out of step");
+    return err == SOUK_OK ? SOUK_ERR_INTERNAL : err;
+}
+
+static souk_err_t s_end_pipeline(souk_pg_t *self) {
+    souk_err_t err = s_read_sync(self);
+    if (self->conn == NULL) {
+        return err;
     }
     self->steps_from = self->steps_to = 0;
     self->synced = false;
@@ -199,10 +207,10 @@ static souk_err_t s_end_pipeline(souk_pg_t *self) {
     return err;
 }
 
-/* One step's result, whose NULL is consumed too. *ret_result is NULL unless SOUK_OK. */
+/* One step's result, whose NULL is consumed too. */
 static souk_err_t s_step(souk_pg_t *self, PGresult **ret_result) {
     const souk_pg_step_t *step = &self->steps[self->steps_from];
-    PGresult *result, *end;
+    PGresult *result = NULL, *end = NULL;
     SOUK_TRY(s_result(self, &result));
     ExecStatusType status = PQresultStatus(result);
     souk_err_t err = SOUK_OK;
@@ -229,10 +237,10 @@ static souk_err_t s_step(souk_pg_t *self, PGresult **ret_result) {
     }
     if (err != SOUK_OK) {
         PQclear(result);
-        result = NULL;
+        return err;
     }
     *ret_result = result;
-    return err;
+    return SOUK_OK;
 }
 
 /* Steps up to the next STMT's result. */
@@ -240,7 +248,7 @@ static souk_err_t s_next_stmt(souk_pg_t *self, PGresult **ret_result) {
     for (;;) {
         souk_assert(self->steps_from < self->steps_to);
         souk_pg_step_kind_t kind = self->steps[self->steps_from].kind;
-        PGresult *result;
+        PGresult *result = NULL;
         souk_err_t err = s_step(self, &result);
         if (self->conn == NULL) {
             return err;
@@ -276,7 +284,7 @@ souk_err_t souk_pg_drain(souk_pg_t *self) {
     }
     souk_err_t first = self->failure;
     while (self->steps_from < self->steps_to) {
-        PGresult *result;
+        PGresult *result = NULL;
         souk_err_t err = s_step(self, &result);
         if (err == SOUK_OK) {
             PQclear(result);

@@ -9,7 +9,7 @@
 #include "souk/log.h"
 
 #define RETRY_FIRST_MS 100
-#define RETRY_MAX_MS 10000
+#define RETRY_MAX_MS 2000
 #define IDLE_LOOK_MS 1000 /* how often slot_ok is asked without a job */
 
 /* One service's connection in this slot; only the slot's thread touches it. */

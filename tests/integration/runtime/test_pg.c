@@ -384,7 +384,6 @@ Test(pg, a_failed_transaction_takes_nothing_more_and_does_not_commit) {
     cr_assert_eq(s_note(4), SOUK_OK);
 }
 
-/* BEGIN itself was skipped: what follows must not run outside of the transaction. */
 Test(pg, a_transaction_whose_first_statement_fails_takes_nothing_more) {
     static const souk_pg_stmt_t bad = {"bad", "SELECT no_such_column"};
     cr_assert_eq(souk_pg_begin(lab.pg, LAB_TIMEOUT_MS), SOUK_OK);

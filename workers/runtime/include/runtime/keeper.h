@@ -1,6 +1,6 @@
 /* A thread of a service's that runs its background tasks (purges, sweepers, followers) one after
  * the other, each at its interval, with a connection of its own. While PostgreSQL is away it tries
- * to connect with growing pauses, up to ten seconds, and runs nothing. */
+ * to connect with growing pauses, up to two seconds, and runs nothing. */
 #ifndef RUNTIME_KEEPER_H
 #define RUNTIME_KEEPER_H
 

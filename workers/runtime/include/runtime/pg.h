@@ -30,6 +30,7 @@ typedef struct {
 /* How a service's connections stand, for its degraded(). Zeroed by the service, which owns it. */
 typedef struct {
     atomic_int up, away;
+    atomic_llong told_us; /* when a failure to connect was logged: once in ten seconds */
 } souk_pg_health_t;
 
 typedef struct {
@@ -45,7 +46,7 @@ typedef struct {
 SOUK_MUST_CHECK souk_err_t souk_pg_open(const souk_pg_options_t *options, souk_pg_t **ret_self);
 void souk_pg_close(souk_pg_t **self_p);
 /* False: the connection is lost, and the runtime shall make the slot's anew
- * (souk_service_t.slot_ok). Looks at the socket without waiting. */
+ * (souk_service_t.slot_ok). For between calls: rolls back what one has left open. */
 bool souk_pg_ok(souk_pg_t *self);
 /* NULL, or "PostgreSQL is away": for souk_service_t.degraded. */
 const char *souk_pg_degraded(const souk_pg_health_t *health);
