@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-EVENT = r"(?:GW|BR|WK|CA|PG)-[A-Z][A-Z-]*[A-Z]"
+EVENT = r"(?:GW|BR|WK|CA|PG|OR|US)-[A-Z][A-Z-]*[A-Z]"
 
 
 def test_the_page_and_the_sources_name_the_same_events():
