@@ -36,6 +36,7 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
         return err;
     }
     self->reference = orders_reference_new();
+    orders_metrics_init(&self->metrics);
     *ret_service = self;
     return SOUK_OK;
 }

@@ -5,6 +5,7 @@
 
 #include "gen/config.h"
 #include "orders/follow.h"
+#include "orders/metrics.h"
 #include "orders/reference.h"
 #include "runtime/keeper.h"
 #include "runtime/pg.h"
@@ -19,6 +20,7 @@ typedef struct {
     souk_guest_keys_t guest_keys;
     souk_keeper_t *keeper;   /* tasks.h */
     orders_follow_t *follow; /* brings the catalogue into skus */
+    orders_metrics_t metrics;
 } orders_service_t;
 
 extern const souk_service_t orders_service;

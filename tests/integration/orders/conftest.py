@@ -2,6 +2,7 @@
 
 import psycopg
 import pytest
+from lab import Lab
 from support.stack import Servers
 
 
@@ -30,3 +31,10 @@ def connect(server):
 @pytest.fixture
 def db(connect):
     return connect()
+
+
+@pytest.fixture
+def lab(server, connect):
+    made = Lab(server, connect)
+    yield made
+    made.close()
