@@ -47,8 +47,7 @@ def test_a_metric_is_updated_by_its_processes(metric):
 
 
 # Declared ahead of the services that read them; gone when those are there.
-AWAITED = ("SOUK_USERS_DATABASE_URL", "SOUK_USERS_SECRET_KEY")
-AWAITED += ("SOUK_GUEST_KEYS",)
+AWAITED = ("SOUK_GUEST_KEYS",)
 
 
 @pytest.mark.parametrize("setting", PROJECT.settings, ids=lambda each: each.env)

@@ -1,5 +1,6 @@
 """The encodings of the golden vectors, against an encoder that others wrote."""
 
+import base64
 import datetime
 import json
 
@@ -105,6 +106,8 @@ def plain(one, value):
         return [plain(None, each) for each in value]
     if isinstance(value, msgpack.Timestamp):
         return value.to_datetime().strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, bytes):
+        return base64.urlsafe_b64encode(value).decode().rstrip("=")
     return value
 
 

@@ -1,0 +1,18 @@
+/* What the admin's methods share. */
+#ifndef USERS_ADMIN_H
+#define USERS_ADMIN_H
+
+#include "users.h"
+
+/* Inside souk_pg_write: locks the user and all active admins, in one order. leaves: the user will
+ * be no active admin any more; SOUK_ERR_LAST_ADMIN when nobody else is one. */
+SOUK_MUST_CHECK souk_err_t users_lock_with_admins(souk_ctx_t *ctx, souk_str_t user_id, bool leaves);
+
+/* A page: one more row than limit was asked for, so that its count tells whether there is a next
+ * one. Ids stand in the first column. */
+SOUK_MUST_CHECK souk_err_t users_slice(const souk_pg_rows_t *rows, int64_t limit,
+                                       users_slice_t *ret_slice, size_t *ret_count);
+/* A cursor is the last id of the page before. SOUK_ERR_MALFORMED. */
+SOUK_MUST_CHECK souk_err_t users_cursor(souk_ctx_t *ctx, souk_str_t cursor, const char *prefix);
+
+#endif
