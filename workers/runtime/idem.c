@@ -87,11 +87,16 @@ static souk_err_t s_require_key(souk_ctx_t *ctx, bool *ret_replayed) {
 
 /* ---- A try ----------------------------------------------------------------------------------- */
 
+/* A bug of fn's, which no client can mend. */
+static souk_err_t s_went_on(souk_ctx_t *ctx) {
+    return souk_ctx_fail(ctx, SOUK_ERR_INTERNAL, "the write went on after a statement had failed");
+}
+
 /* The reply must be known to fit before the effect commits. */
 static souk_err_t s_finish(souk_ctx_t *ctx, bool is_keyed) {
     souk_pg_t *pg = souk_pg_of(ctx);
-    if (pg->tx == SOUK_PG_TX_FAILED) { /* fn went on after an error */
-        return souk_ctx_fail(ctx, SOUK_ERR_INTERNAL, "a failed transaction cannot commit");
+    if (pg->tx == SOUK_PG_TX_FAILED) {
+        return s_went_on(ctx);
     }
     souk_str_t reply;
     SOUK_TRY(souk_ctx_reply_require(ctx, &reply));
@@ -118,6 +123,8 @@ static souk_err_t s_try(souk_ctx_t *ctx, souk_pg_fn fn, const void *req, void *r
         err = fn(ctx, req, ret_rep);
         if (err == SOUK_OK) {
             err = s_finish(ctx, is_keyed);
+        } else if (err == SOUK_ERR_CANCELLED && !souk_ctx_cancelled(ctx)) {
+            err = s_went_on(ctx);
         }
     }
     souk_pg_rollback(pg); /* nothing to do after COMMIT */

@@ -248,8 +248,11 @@ souk_err_t souk_pg_require(souk_pg_t *self, int64_t deadline_us) {
         souk_pg_lose(self, "closed by the server");
     }
     if (self->state == SOUK_PG_LOST) {
-        int64_t until_us = souk_clock_mono_us() + (int64_t)self->options.connect_timeout_ms * 1000;
-        s_connect(self, until_us < deadline_us ? until_us : deadline_us);
+        int64_t now_us = souk_clock_mono_us();
+        int64_t most_us = (int64_t)self->options.connect_timeout_ms * 1000;
+        int64_t half_us =
+            (deadline_us - now_us) / 2; /* the statement needs time too, or the answer */
+        s_connect(self, now_us + (half_us < most_us ? half_us : most_us));
     }
     return self->state == SOUK_PG_LIVE ? SOUK_OK : SOUK_ERR_UNAVAILABLE;
 }

@@ -54,6 +54,11 @@ static bool s_is_conflict(const char *sqlstate) {
            strcmp(sqlstate, "55P03") == 0;
 }
 
+/* A text with a NUL: every other text that a client can send fits. */
+static bool s_is_bad_text(const char *sqlstate) {
+    return strcmp(sqlstate, "22021") == 0 || strcmp(sqlstate, "22P05") == 0;
+}
+
 static souk_err_t s_count(souk_series_t *series, souk_err_t err) {
     souk_metric_add(series, 1);
     return err;
@@ -71,6 +76,9 @@ souk_err_t souk_pg_map(souk_pg_t *self, const souk_pg_stmt_t *stmt, const PGresu
     }
     if (strcmp(sqlstate, "57014") == 0) {
         return s_count(self->metrics.timeout, SOUK_ERR_TIMEOUT);
+    }
+    if (s_is_bad_text(sqlstate)) {
+        return s_count(self->metrics.refused, SOUK_ERR_VALIDATION);
     }
     /* A failure without a state is libpq's own: the connection broke. */
     if (sqlstate[0] == '\0' || s_ends_connection(sqlstate) || s_is_plan_stale(sqlstate, result)) {

@@ -5,6 +5,7 @@
 
 #include "gen/metrics.h"
 #include "lab.h"
+#include "proxy.h"
 #include "runtime/keeper.h"
 #include "souk/metrics.h"
 
@@ -99,6 +100,26 @@ Test(keeper, a_lost_connection_is_made_anew) {
         s_await_run();
     }
     souk_keeper_destroy(&keeper);
+}
+
+Test(keeper, a_server_that_was_away_is_found_again) {
+    proxy_t *proxy = proxy_new(lab.url);
+    lab.options.url = proxy_url(proxy);
+    souk_keeper_t *keeper = s_start(SOON_MS);
+    s_await_run();
+    proxy_set(proxy, PROXY_REFUSE, NULL);
+    proxy_cut(proxy);
+    souk_series_t *refused = souk_metric(SOUK_METRIC_PG_CONNECTS_TOTAL, "lab", "error", NULL);
+    while (souk_metric_value(refused) < 2) {
+        lab_do("SELECT 1");
+    }
+    int64_t before = atomic_load(&runs);
+    proxy_set(proxy, PROXY_PASS, NULL);
+    while (atomic_load(&runs) == before) {
+        s_await_run();
+    }
+    souk_keeper_destroy(&keeper);
+    proxy_destroy(&proxy);
 }
 
 static souk_err_t s_leave_open(souk_pg_t *pg, souk_arena_t *arena, void *arg) {

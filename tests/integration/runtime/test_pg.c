@@ -328,6 +328,14 @@ Test(pg, a_timeout_that_was_rolled_back_is_set_again) {
     cr_assert_str_eq(souk_pg_sqlstate(lab.pg), "57014");
 }
 
+Test(pg, a_timeout_that_a_failure_undid_is_set_again) {
+    static const souk_pg_stmt_t sleep = {"sleep", "SELECT pg_sleep(30)"};
+    static const souk_pg_stmt_t divide = {"divide", "SELECT 1 / (pg_backend_pid() * 0)"};
+    cr_assert_eq(souk_pg_exec(lab.pg, 200, lab.arena, &divide, NULL, NULL), SOUK_ERR_INTERNAL);
+    cr_assert_eq(souk_pg_exec(lab.pg, 200, lab.arena, &sleep, NULL, NULL), SOUK_ERR_TIMEOUT);
+    cr_assert_str_eq(souk_pg_sqlstate(lab.pg), "57014");
+}
+
 Test(pg, a_named_constraint_is_the_error_that_lists_it) {
     static const souk_pg_stmt_t event = {
         "event", "INSERT INTO outbox (id, type, aggregate, sequence, payload) VALUES"
@@ -338,6 +346,19 @@ Test(pg, a_named_constraint_is_the_error_that_lists_it) {
     lab_do("CREATE FUNCTION lab_raise() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
            " USING ERRCODE = '23514', CONSTRAINT = 'outbox_aggregate_sequence_key'; END $$");
     cr_assert_eq(s_exec(&raise), SOUK_ERR_RETRY);
+}
+
+Test(pg, a_text_that_postgresql_cannot_hold_is_the_clients_error) {
+    static const souk_pg_stmt_t text = {"nul_text", "SELECT $1::text"};
+    static const souk_pg_stmt_t json = {"nul_json", "SELECT $1::jsonb->>'a'"};
+    s_args();
+    souk_pg_str(&args, (souk_str_t){.data = "a\0b", .size = 3});
+    cr_assert_eq(souk_pg_exec(lab.pg, LAB_TIMEOUT_MS, lab.arena, &text, &args, NULL),
+                 SOUK_ERR_VALIDATION);
+    s_args();
+    souk_pg_str(&args, SOUK_STR("{\"a\": \"\\u0000\"}"));
+    cr_assert_eq(souk_pg_exec(lab.pg, LAB_TIMEOUT_MS, lab.arena, &json, &args, NULL),
+                 SOUK_ERR_VALIDATION);
 }
 
 Test(pg, a_full_arena_is_an_error_and_nothing_is_run) {

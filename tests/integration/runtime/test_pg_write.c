@@ -146,6 +146,21 @@ Test(pg_write, a_body_that_overlooks_an_error_does_not_commit) {
     cr_assert_eq(s_notes(), 0);
 }
 
+static souk_err_t s_go_on(souk_ctx_t *ctx, const void *req, void *ret_rep) {
+    (void)s_ignore(ctx, req, ret_rep);
+    return s_note(ctx, 2);
+}
+
+static souk_err_t s_write_going_on(souk_ctx_t *ctx, const void *req, void *ret_rep) {
+    return souk_pg_write(ctx, s_go_on, req, ret_rep);
+}
+
+Test(pg_write, a_body_that_goes_on_after_an_error_fails_as_a_bug) {
+    const lab_call_t call = {.handler = s_write_going_on};
+    cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_ERR_INTERNAL);
+    cr_assert_eq(s_notes(), 0);
+}
+
 static souk_err_t s_leave_unread(souk_ctx_t *ctx, const void *req, void *ret_rep) {
     (void)req;
     (void)ret_rep;

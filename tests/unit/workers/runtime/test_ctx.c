@@ -121,6 +121,76 @@ Test(ctx, failure_carries_detail_and_retry) {
     cr_assert_eq(souk_ctx_detail(ctx).size, 0);
 }
 
+/* As whoever stores a reply does: encodes it, finds that it is stale, and encodes it anew. */
+static souk_err_t s_encode_twice(souk_ctx_t *self, const diag_echo_req_t *req,
+                                 diag_echo_rep_t *rep) {
+    SOUK_TRY(s_echo(self, req, rep));
+    souk_str_t stale, fresh;
+    SOUK_TRY(souk_ctx_encode_reply(self, &stale));
+    cr_assert(stale.size > 0);
+    diag_echo_rep_set_number(rep, 7);
+    SOUK_TRY(souk_ctx_encode_reply(self, &fresh));
+    diag_echo_rep_set_number(rep, 8); /* too late */
+    return SOUK_OK;
+}
+
+Test(ctx, a_reply_that_was_encoded_by_the_handler_is_the_answer) {
+    handler = s_encode_twice;
+    souk_req_t req = s_req(1);
+    souk_str_t reply;
+    cr_assert_eq(s_run(&req, &reply), SOUK_OK);
+    (void)s_req(7); /* the body now is what the reply has to be */
+    cr_assert(souk_str_equal(reply, souk_buf_str(&body)));
+}
+
+static const char large[1024];
+
+static souk_err_t s_encode_large(souk_ctx_t *self, const diag_echo_req_t *req,
+                                 diag_echo_rep_t *rep) {
+    (void)req;
+    diag_echo_rep_set_text(rep, (souk_str_t){.data = large, .size = sizeof(large)});
+    souk_str_t reply = SOUK_STR("untouched");
+    cr_assert_eq(souk_ctx_encode_reply(self, &reply), SOUK_ERR_BAD_REPLY);
+    cr_assert(souk_str_equal(reply, SOUK_STR("untouched")));
+    return SOUK_ERR_CONFLICT;
+}
+
+Test(ctx, a_handler_hears_that_its_reply_is_too_large) {
+    handler = s_encode_large;
+    souk_req_t req = s_req(1);
+    souk_str_t reply;
+    cr_assert_eq(s_run(&req, &reply), SOUK_ERR_CONFLICT);
+}
+
+static souk_err_t s_begin_again(souk_ctx_t *self, const diag_echo_req_t *req,
+                                diag_echo_rep_t *rep) {
+    (void)rep;
+    souk_ctx_reply_encoded(self, SOUK_STR("\x80"));
+    souk_ctx_mark_replayed(self);
+    souk_ctx_retry_after_ms(self, 9000);
+    (void)souk_ctx_fail_field(self, "/text", "was bad");
+    (void)souk_ctx_fail(self, SOUK_ERR_CONFLICT, "was a conflict");
+    souk_ctx_begin_again(self);
+    return req->number == 0 ? SOUK_ERR_CONFLICT : s_echo(self, req, rep);
+}
+
+Test(ctx, a_body_that_runs_again_begins_as_new) {
+    handler = s_begin_again;
+    souk_req_t req = s_req(0);
+    souk_str_t reply;
+    cr_assert_eq(s_run(&req, &reply), SOUK_ERR_CONFLICT);
+    souk_fault_t fault;
+    s_fault(reply, &fault);
+    cr_assert_eq(fault.detail.size, 0);
+    cr_assert_eq(fault.items_count, 0);
+    cr_assert_eq(fault.retry_after_ms, 0);
+    souk_ctx_end(ctx);
+    req = s_req(1);
+    cr_assert_eq(s_run(&req, &reply), SOUK_OK);
+    cr_assert(souk_str_equal(reply, souk_buf_str(&body)));
+    cr_assert(!souk_ctx_replayed(ctx));
+}
+
 static souk_err_t s_fields(souk_ctx_t *self, const diag_echo_req_t *req, diag_echo_rep_t *rep) {
     (void)req;
     (void)rep;

@@ -30,6 +30,7 @@ typedef struct {
     atomic_int starts, stops, failures_left;
     atomic_int changes;
     atomic_int broken_left; /* starts whose connection does not work */
+    atomic_int breaks;      /* connections that are found broken */
 } counts_t;
 
 typedef struct {
@@ -41,6 +42,9 @@ static souk_err_t s_double(souk_ctx_t *ctx, const void *request, void *reply) {
     const diag_echo_req_t *req = request;
     connection_t *connection = souk_ctx_slot(ctx);
     connection->calls++;
+    if (connection->broken) {
+        return SOUK_ERR_UNAVAILABLE;
+    }
     diag_echo_rep_set_text(reply, req->text);
     diag_echo_rep_set_number(reply, 2 * req->number);
     return SOUK_OK;
@@ -123,8 +127,9 @@ static void s_slot_stop(void *service, void *slot) {
 }
 
 static bool s_slot_ok(void *service, void *slot) {
-    (void)service;
-    const connection_t *connection = slot;
+    counts_t *counts = service;
+    connection_t *connection = slot;
+    connection->broken = connection->broken || atomic_fetch_sub(&counts->breaks, 1) > 0;
     return !connection->broken;
 }
 
@@ -357,9 +362,18 @@ static void s_test_a_start_without_a_connection_takes_calls(void) {
     s_run_and_free(slots[2], METHOD_BREAK, SOUK_ERR_UNAVAILABLE);
     s_wait_starts(SLOTS + 1);
     CHECK(souk_slot_started(slots[2]) == 1);
-    s_run_and_free(slots[2], METHOD_DOUBLE, SOUK_OK);
+    s_run_and_free(slots[2], METHOD_DOUBLE, SOUK_ERR_UNAVAILABLE);
     s_wait_starts(SLOTS + 3);
+    s_run_and_free(slots[2], METHOD_DOUBLE, SOUK_OK);
     s_close_after(SLOTS + 3);
+}
+
+static void s_test_a_connection_that_breaks_while_idle_is_made_anew(void) {
+    s_open(0);
+    s_wait_started();
+    atomic_store(&counts.breaks, 1);
+    s_wait_starts(SLOTS + 1);
+    s_close_after(SLOTS + 1);
 }
 
 int main(void) {
@@ -370,5 +384,6 @@ int main(void) {
     s_test_failed_starts_are_tried_again();
     s_test_a_broken_connection_is_made_anew_after_the_job();
     s_test_a_start_without_a_connection_takes_calls();
+    s_test_a_connection_that_breaks_while_idle_is_made_anew();
     return 0;
 }

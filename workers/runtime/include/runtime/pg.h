@@ -89,7 +89,8 @@ void souk_pg_times(souk_pg_args_t *self, const int64_t *values, size_t count);
  * own: for reads, since nobody knows the outcome of a write whose connection is lost) or inside the
  * write that souk_pg_write opened. args may be NULL; ret_rows may be NULL. Failures are mapped: a
  * named constraint to the error whose row in schemas/errors.yaml lists it, lost connection ->
- * SOUK_ERR_UNAVAILABLE, deadline -> SOUK_ERR_TIMEOUT, deadlock or serialization -> SOUK_ERR_RETRY
+ * SOUK_ERR_UNAVAILABLE, deadline -> SOUK_ERR_TIMEOUT, a text with a
+ * NUL -> SOUK_ERR_VALIDATION, deadlock or serialization -> SOUK_ERR_RETRY
  * (private; souk_pg_write runs again), all else -> SOUK_ERR_INTERNAL and a log line with SQLSTATE
  * (never parameters). A function may name a constraint itself: RAISE EXCEPTION USING ERRCODE =
  * '23514', CONSTRAINT = 'name'. A transaction that has failed takes no more statements
