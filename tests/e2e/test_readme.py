@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import pytest
+import requests
 from stack import keys
 from support.api import soukctl
 from support.stack import ROOT, Stack, wait_for
@@ -30,6 +31,11 @@ def tour(stack, tmp_path_factory):
         ),
         60,
         "the seed",
+    )
+    board = f"{stack.url}/v1/products/walnut-serving-board"
+    wait_for(
+        lambda: "availability_tag" in requests.get(board, timeout=10).json(),
+        what="products show their availability",
     )
     folder = tmp_path_factory.mktemp("tour")
     (folder / "var" / "secrets").mkdir(parents=True)
@@ -66,6 +72,7 @@ def test_filters_and_facets(tour):
 
 def test_reading_and_304(tour):
     assert "HTTP/1.1 200 OK" in tour[2] and "HTTP/1.1 304 Not Modified" in tour[2]
+    assert '"availability":"' in tour[2]
 
 
 def test_the_wrong_request_is_answered_as_the_readme_shows(tour):

@@ -98,16 +98,19 @@ souk_err_t catalog_admin_products_list(souk_ctx_t *ctx,
     return SOUK_OK;
 }
 
-/* The reply was encoded when the product changed. */
+/* The reply was encoded when the product changed. The public also sees what can be bought; who
+ * edits the product sees the record, whose ETag is its version. */
 static souk_err_t s_get(souk_ctx_t *ctx, souk_str_t key, bool any_status) {
-    const catalog_index_t *index = catalog_service_index(souk_ctx_service(ctx));
+    catalog_service_t *service = souk_ctx_service(ctx);
+    const catalog_index_t *index = catalog_service_index(service);
     uint32_t product = catalog_index_product(index, key);
     if (product == CATALOG_NONE ||
         (!any_status && index->items[product].status != CATALOG_PRODUCT_STATUS_ACTIVE)) {
         return souk_ctx_fail(ctx, SOUK_ERR_NOT_FOUND, "there is no product %.*s", (int)key.size,
                              key.data);
     }
-    souk_ctx_reply_encoded(ctx, catalog_item_document(&index->items[product]));
+    souk_str_t document = catalog_item_document(&index->items[product]);
+    souk_ctx_reply_encoded(ctx, any_status ? document : catalog_service_show(service, document));
     return SOUK_OK;
 }
 

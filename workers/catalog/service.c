@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "apply.h"
+#include "availability.h"
 #include "follow.h"
 #include "gen/catalog_handlers.h"
 #include "gen/config.h"
@@ -18,6 +19,7 @@ struct catalog_service {
     const souk_worker_config_t *config;
     catalog_apply_t *apply;
     catalog_follow_t *follow;
+    catalog_availability_t *availability; /* NULL: turned off */
     /* A flag and a condition where pthread_mutex_clocklock would do: ThreadSanitizer does not know
      * that one. */
     pthread_mutex_t mutex;
@@ -31,6 +33,11 @@ const catalog_index_t *catalog_service_index(const catalog_service_t *self) {
 
 const char *catalog_service_currency(const catalog_service_t *self) {
     return self->config->store_currency;
+}
+
+souk_str_t catalog_service_show(catalog_service_t *self, souk_str_t document) {
+    return self->availability != NULL ? catalog_availability_show(self->availability, document)
+                                      : document;
 }
 
 void catalog_read_lock(catalog_service_t *self) {
@@ -87,6 +94,34 @@ bool catalog_record_reachable(const catalog_service_t *self) {
     return catalog_follow_link(self->follow) == CATALOG_LINK_UP;
 }
 
+static void s_free(catalog_service_t *self) {
+    catalog_availability_destroy(&self->availability);
+    catalog_apply_close(self->apply);
+    catalog_follow_destroy(&self->follow);
+    catalog_apply_destroy(&self->apply);
+    pthread_cond_destroy(&self->writer_left);
+    pthread_mutex_destroy(&self->mutex);
+    free(self);
+}
+
+static souk_err_t s_start_availability(catalog_service_t *self, souk_loop_t *loop) {
+    const souk_worker_config_t *config = self->config;
+    if (config->catalog_availability_ms == 0) {
+        return SOUK_OK;
+    }
+    const catalog_availability_options_t options = {
+        .front = config->front,
+        .name = config->name,
+        .interval_ms = (uint32_t)config->catalog_availability_ms,
+    };
+    souk_err_t err = catalog_availability_new(&options, loop, &self->availability);
+    if (err != SOUK_OK) {
+        souk_log(SOUK_LOG_ERROR, "CA-FRONT-INVALID", SOUK_F_TEXT("setting", "SOUK_BROKER_FRONT"),
+                 SOUK_F_TEXT("code", souk_err_info(err)->code));
+    }
+    return err;
+}
+
 static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
                           void **ret_service) {
     mongoc_init();
@@ -118,11 +153,11 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
     if (err != SOUK_OK) {
         souk_log(SOUK_LOG_ERROR, "CA-URI-INVALID", SOUK_F_TEXT("setting", "SOUK_MONGODB_URI"),
                  SOUK_F_TEXT("needs", "a MongoDB connection string that names a database"));
-        catalog_apply_close(self->apply);
-        catalog_apply_destroy(&self->apply);
-        pthread_cond_destroy(&self->writer_left);
-        pthread_mutex_destroy(&self->mutex);
-        free(self);
+    } else {
+        err = s_start_availability(self, loop);
+    }
+    if (err != SOUK_OK) {
+        s_free(self);
         return err;
     }
     *ret_service = self;
@@ -130,13 +165,7 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
 }
 
 static void s_stop(void *service) {
-    catalog_service_t *self = service;
-    catalog_apply_close(self->apply);
-    catalog_follow_destroy(&self->follow);
-    catalog_apply_destroy(&self->apply);
-    pthread_cond_destroy(&self->writer_left);
-    pthread_mutex_destroy(&self->mutex);
-    free(self);
+    s_free(service);
     mongoc_cleanup();
 }
 
@@ -157,6 +186,9 @@ static void s_slot_stop(void *service, void *slot) {
 static bool s_turn(void *service) {
     catalog_service_t *self = service;
     bool more = catalog_apply_turn(self->apply);
+    if (self->availability != NULL && catalog_availability_turn(self->availability)) {
+        more = true;
+    }
     const catalog_index_t *index = catalog_service_index(self);
     if (index != NULL) {
         souk_metric_set(souk_metric(SOUK_METRIC_CATALOG_REVISION, NULL),

@@ -30,6 +30,10 @@ const char *catalog_service_currency(const catalog_service_t *self);
 void catalog_read_lock(catalog_service_t *self);
 void catalog_read_unlock(catalog_service_t *self);
 
+/* A product's document as the public sees it, with the availability of its variants. Inline
+ * handlers only; borrowed until the handler returns. */
+souk_str_t catalog_service_show(catalog_service_t *self, souk_str_t document);
+
 /* One writer of this process at a time takes a number: the others would only lose it. False when
  * timeout_ms passed first. */
 SOUK_MUST_CHECK bool catalog_write_lock(catalog_service_t *self, uint32_t timeout_ms);
