@@ -48,15 +48,21 @@ void souk_auth_destroy(souk_auth_t **self_p) {
 
 /* ---- what is known ---- */
 
-void souk_auth_refresh(souk_auth_t *self, int64_t now_us) {
+/* Takes over what is new on the board: one load when nothing is. */
+static void s_follow(souk_auth_t *self) {
     souk_trust_board_t *board = self->options.board;
-    if (atomic_load(&board->generation) != self->board_generation) {
+    if (atomic_load_explicit(&board->generation, memory_order_acquire) != self->board_generation) {
         souk_trust_unref(&self->trust);
         self->trust = souk_trust_board_take(board, &self->board_generation);
         souk_token_cache_clear(self->cache);
+        self->stale = false;
         self->generation++;
     }
-    bool stale = now_us - atomic_load(&board->heard_us) > self->options.stale_us;
+}
+
+void souk_auth_refresh(souk_auth_t *self, int64_t now_us) {
+    s_follow(self);
+    bool stale = now_us - atomic_load(&self->options.board->heard_us) > self->options.stale_us;
     self->generation += stale != self->stale ? 1 : 0;
     self->stale = stale;
 }
@@ -75,7 +81,8 @@ bool souk_auth_knows_keys(const souk_auth_t *self) {
     return !self->options.has_source || (self->trust != NULL && !self->stale);
 }
 
-uint64_t souk_auth_generation(const souk_auth_t *self) {
+uint64_t souk_auth_generation(souk_auth_t *self) {
+    s_follow(self);
     return self->generation;
 }
 
@@ -218,6 +225,7 @@ souk_auth_outcome_t souk_auth_identify(souk_auth_t *self, souk_str_t authorizati
     if (authorization.data == NULL) {
         return SOUK_AUTH_MISSING;
     }
+    s_follow(self);
     if (s_bearer(authorization, &token)) {
         if (s_begins(token, SOUK_STR(SOUK_JWT_PREFIX))) {
             return s_user(self, token, now_s, ret);

@@ -53,8 +53,7 @@ typedef struct {
 souk_auth_t *souk_auth_new(const souk_auth_options_t *options);
 void souk_auth_destroy(souk_auth_t **self_p);
 
-/* Looks for a newer answer on the board, and whether the last one still stands. Often, and cheap.
- */
+/* Looks whether the last answer on the board still stands. Often, and cheap. */
 void souk_auth_refresh(souk_auth_t *self, int64_t now_us);
 /* Looks at the keys file, as souk_keys_file_refresh. */
 souk_keys_change_t souk_auth_refresh_file(souk_auth_t *self, const char **ret_cause);
@@ -62,7 +61,7 @@ size_t souk_auth_file_keys_count(const souk_auth_t *self);
 /* Whether the source has answered, and lately enough. True without a source. */
 bool souk_auth_knows_keys(const souk_auth_t *self);
 /* Changes whenever somebody who was let in before might not be any more. */
-uint64_t souk_auth_generation(const souk_auth_t *self);
+uint64_t souk_auth_generation(souk_auth_t *self);
 
 /* authorization: the header's value, data NULL when absent. ret->who is set whatever the outcome
  * (GOOD, MISSING, INVALID, EXPIRED, UNAVAILABLE); now_s is unix time. */

@@ -65,6 +65,7 @@ static void s_tell(souk_keys_poll_t *self, const souk_trust_facts_t *facts) {
 static void s_on_answer(void *arg, const souk_outcome_t *outcome) {
     souk_keys_poll_t *self = arg;
     souk_trust_t *trust = NULL;
+    int64_t now_us = souk_loop_now_us(self->options.loop);
     self->asking = false;
     souk_err_t err = outcome->err;
     if (err == SOUK_OK) {
@@ -79,14 +80,14 @@ static void s_on_answer(void *arg, const souk_outcome_t *outcome) {
     }
     if (trust != NULL) {
         souk_trust_facts_t facts = souk_trust_facts(trust);
-        souk_trust_board_put(self->options.board, &trust);
+        souk_trust_board_put(self->options.board, &trust, now_us);
         s_tell(self, &facts);
     } else if (self->failing) {
         souk_log(SOUK_LOG_INFO, "GW-AUTH-KEYS-BACK", SOUK_F_INT("revision", self->revision));
     }
     self->failing = false;
     self->answered = true;
-    atomic_store(&self->options.board->heard_us, souk_loop_now_us(self->options.loop));
+    atomic_store(&self->options.board->heard_us, now_us);
 }
 
 static void s_ask(souk_keys_poll_t *self) {

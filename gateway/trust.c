@@ -276,8 +276,9 @@ void souk_trust_board_done(souk_trust_board_t *self) {
     pthread_mutex_destroy(&self->lock);
 }
 
-void souk_trust_board_put(souk_trust_board_t *self, souk_trust_t **trust_p) {
+void souk_trust_board_put(souk_trust_board_t *self, souk_trust_t **trust_p, int64_t heard_us) {
     pthread_mutex_lock(&self->lock);
+    atomic_store(&self->heard_us, heard_us);
     souk_trust_t *old = self->newest;
     self->newest = *trust_p;
     atomic_fetch_add(&self->generation, 1);

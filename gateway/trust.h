@@ -45,7 +45,8 @@ typedef struct {
 
 void souk_trust_board_init(souk_trust_board_t *self);
 void souk_trust_board_done(souk_trust_board_t *self);
-void souk_trust_board_put(souk_trust_board_t *self, souk_trust_t **trust_p);
+/* heard_us: when it was told. */
+void souk_trust_board_put(souk_trust_board_t *self, souk_trust_t **trust_p, int64_t heard_us);
 /* A reference of the caller's own, or NULL. */
 souk_trust_t *souk_trust_board_take(souk_trust_board_t *self, uint64_t *ret_generation);
 

@@ -44,6 +44,9 @@ class Broker:
         self.endpoint = f"tcp://127.0.0.1:{port}"
         self.answers: dict[str, Callable[[Request], list]] = {}
         self.requests: queue.Queue[Request] = queue.Queue()
+        self.otherwise: Callable[[Request], list] | None = None
+        self.source: tuple[str, str] | None = None  # service and method; not among the requests
+        self.questions: queue.Queue[Request] = queue.Queue()  # to the source
         self.cancels: queue.Queue[bytes] = queue.Queue()
         self.clients: set[bytes] = set()
         self.epoch = 0
@@ -139,7 +142,8 @@ class Broker:
             self.cancels.put(envelope[2])
         if kind == REQ:
             request = Request(peer, envelope)
-            self.requests.put(request)
-            make = self.answers.get(request.method)
+            asked = (request.service, request.method) == self.source
+            (self.questions if asked else self.requests).put(request)
+            make = self.answers.get(request.method, self.otherwise)
             return make(request) if make is not None else None
         return None

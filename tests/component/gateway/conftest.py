@@ -6,14 +6,16 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
 import zmq
 from client import Client
+from support.authz import project
 from support.ports import Ports
 
-from broker import Broker
+from broker import Broker, rep
 
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = Path(os.environ.get("SOUK_BUILD_DIR", ROOT / "build" / "dev"))
@@ -37,17 +39,37 @@ def write_keys(folder, scopes):
     new.rename(folder / "keys.json")
 
 
+def wait(question, what, timeout_s=10):
+    """Until the answer is true."""
+    deadline = time.monotonic() + timeout_s
+    while not (answer := question()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+    return answer
+
+
+def trust(*issuers, api_keys=(), revision=1):
+    """The reply of the schemas' auth_source: whose tokens are good."""
+    names = {"issuer": issuers[0].issuer, "audience": issuers[0].audience} if issuers else {}
+    return names | {
+        "revision": revision,
+        "unchanged": False,
+        "keys": [each.jwk() for each in issuers],
+        "api_keys": [each.row() for each in api_keys],
+    }
+
+
 class Gateway:
     """A running souk-gateway. Its log is read by a thread, so that tests can wait for an event."""
 
-    def __init__(self, flags):
+    def __init__(self, flags, secrets=None):
         self.front = flags["front"]
         arguments = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
         self.process = subprocess.Popen(
             [BIN / "souk-gateway", *arguments],
             stderr=subprocess.PIPE,
             text=True,
-            env=plain_environment(),
+            env=plain_environment() | (secrets or {}),
         )
         self.events = []
         self.changed = threading.Condition()
@@ -134,17 +156,21 @@ def context():
 @pytest.fixture
 def broker(context):
     """A scripted broker that serves."""
-    made = Broker(context, PORTS.take()[0]).start()
+    made = Broker(context, PORTS.take()[0])
+    if source := project().auth_source():
+        made.source = (source.service, source.name)
+        made.answers[source.name] = rep(trust())
+    made.start()
     yield made
     made.stop()
 
 
 @pytest.fixture
 def start(broker, tmp_path):
-    """Starts gateways: start(flag=value, ...); waits for the broker's welcome unless connected=False."""
+    """Starts gateways: start(flag=value, ...); waits for the broker's welcome, and for the keys of users, unless connected=False."""
     running = []
 
-    def start_gateway(connected=True, **flags):
+    def start_gateway(connected=True, secrets=None, **flags):
         defaults = {
             "port": 0,
             "admin_port": 0,
@@ -153,10 +179,12 @@ def start(broker, tmp_path):
             "keys_file": tmp_path / "keys.json",
             "log_level": "info",
         }
-        gateway = Gateway({**defaults, **flags})
+        gateway = Gateway({**defaults, **flags}, secrets)
         running.append(gateway)
         if connected:
             gateway.wait_event("GW-BROKER-CONNECTED", count=int(flags.get("threads", 1)))
+            if broker.source and broker.answers.get(broker.source[1]):
+                gateway.wait_event("GW-AUTH-KEYS-LOADED")
         return gateway
 
     yield start_gateway

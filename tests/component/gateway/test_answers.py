@@ -5,7 +5,7 @@ import hashlib
 import re
 
 import pytest
-from conftest import PRODUCT_ID, SECRET, write_keys
+from conftest import PRODUCT_ID, SECRET, wait, write_keys
 
 from broker import err, rep
 
@@ -245,7 +245,7 @@ def test_pages_of_our_own(gateway):
         assert "default-src 'none'" in docs.headers["content-security-policy"]
         assert client.get("/").json()["docs"] == "/docs"
         assert client.get("/healthz").json() == {"status": "ok"}
-        assert client.get("/readyz").json() == {"status": "ready"}
+        wait(lambda: client.get("/readyz").json() == {"status": "ready"}, "health follows the keys")
         assert client.get("/metrics").status == 404
     assert (
         gateway.metric('souk_gateway_requests_total{method="GET",route="/docs",status="2xx"}') == 1

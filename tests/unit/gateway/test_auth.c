@@ -63,7 +63,7 @@ static void s_publish(void) {
     souk_trust_t *trust = NULL;
     cr_assert_eq(souk_trust_read(souk_buf_str(&s_reply), &trust), SOUK_OK);
     if (trust != NULL) {
-        souk_trust_board_put(&s_board, &trust);
+        souk_trust_board_put(&s_board, &trust, s_now_us);
     }
     atomic_store(&s_board.heard_us, s_now_us);
     souk_auth_refresh(s_auth, s_now_us);
