@@ -63,8 +63,6 @@ def test_a_setting_is_read_by_its_processes(setting):
 RESERVED = {
     "illegal_transition": "place",
     "over_fulfilment": "place",
-    "discount_in_use": "carts",
-    "already_exists": "carts",
 }
 
 

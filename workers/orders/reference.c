@@ -54,31 +54,6 @@ static s_edition_t *s_edition_new(void) {
     return self;
 }
 
-/* "DE,AT" -> its parts, borrowed. */
-static souk_err_t s_countries(souk_str_t text, souk_arena_t *arena, orders_shipping_t *ret) {
-    if (text.size == 0) {
-        return SOUK_OK;
-    }
-    size_t count = 1;
-    for (size_t i = 0; i < text.size; i++) {
-        count += text.data[i] == ',';
-    }
-    souk_str_t *parts = souk_arena_alloc_array(arena, count, sizeof *parts);
-    if (parts == NULL) {
-        return SOUK_ERR_NO_MEMORY;
-    }
-    const char *at = text.data, *end = text.data + text.size;
-    for (size_t i = 0; i < count; i++) {
-        const char *comma = memchr(at, ',', (size_t)(end - at));
-        const char *stop = comma != NULL ? comma : end;
-        parts[i] = (souk_str_t){.data = at, .size = (size_t)(stop - at)};
-        at = stop + 1;
-    }
-    ret->countries = parts;
-    ret->countries_count = count;
-    return SOUK_OK;
-}
-
 static souk_err_t s_fill_shipping(const souk_pg_rows_t *rows, s_edition_t *edition) {
     size_t count = souk_pg_count(rows);
     orders_shipping_t *all = souk_arena_alloc_array(edition->arena, count + 1, sizeof *all);
@@ -96,7 +71,8 @@ static souk_err_t s_fill_shipping(const souk_pg_rows_t *rows, s_edition_t *editi
             .version = souk_pg_get_int(rows, i, 7),
         };
         souk_str_t countries = souk_arena_copy(edition->arena, souk_pg_get_str(rows, i, 4));
-        SOUK_TRY(s_countries(countries, edition->arena, &all[i]));
+        SOUK_TRY(orders_reference_countries(countries, edition->arena, &all[i].countries,
+                                            &all[i].countries_count));
     }
     edition->data.shipping = all;
     edition->data.shipping_count = count;
@@ -230,4 +206,26 @@ orders_tax_table_t orders_reference_taxes(const orders_reference_data_t *self, s
         to++;
     }
     return (orders_tax_table_t){.rates = rates + from, .count = to - from};
+}
+
+souk_err_t orders_reference_countries(souk_str_t text, souk_arena_t *arena,
+                                      const souk_str_t **ret_countries, size_t *ret_count) {
+    size_t count = text.size > 0 ? 1 : 0;
+    for (size_t i = 0; i < text.size; i++) {
+        count += text.data[i] == ',';
+    }
+    souk_str_t *parts = souk_arena_alloc_array(arena, count + 1, sizeof *parts);
+    if (parts == NULL) {
+        return SOUK_ERR_NO_MEMORY;
+    }
+    const char *at = text.data, *end = text.data + text.size;
+    for (size_t i = 0; i < count; i++) {
+        const char *comma = memchr(at, ',', (size_t)(end - at));
+        const char *stop = comma != NULL ? comma : end;
+        parts[i] = (souk_str_t){.data = at, .size = (size_t)(stop - at)};
+        at = stop + 1;
+    }
+    *ret_countries = parts;
+    *ret_count = count;
+    return SOUK_OK;
 }

@@ -51,5 +51,9 @@ const orders_shipping_t *orders_reference_shipping(const orders_reference_data_t
                                                    souk_str_t id);
 /* The country's rates alone: a short table for orders_totals_compute. */
 orders_tax_table_t orders_reference_taxes(const orders_reference_data_t *self, souk_str_t country);
+/* "DE,AT" -> its parts, borrowed from text; "": none. */
+SOUK_MUST_CHECK souk_err_t orders_reference_countries(souk_str_t text, souk_arena_t *arena,
+                                                      const souk_str_t **ret_countries,
+                                                      size_t *ret_count);
 
 #endif
