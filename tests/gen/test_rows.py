@@ -61,8 +61,6 @@ def test_a_setting_is_read_by_its_processes(setting):
 
 
 RESERVED = {
-    "illegal_transition": "place",
-    "over_fulfilment": "place",
 }
 
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "orders/currency.h"
+#include "orders/version.h"
 #include "souk/id.h"
 #include "souk/text.h"
 
@@ -87,13 +88,6 @@ souk_err_t orders_draft_want(const orders_draft_input_t *in, orders_ground_wante
 
 /* ---- cart and lines -------------------------------------------------------------------------- */
 
-/* "3" of the header "\"3\"" is what the request holds. */
-static bool s_is_version(souk_str_t etag, int64_t version) {
-    char text[24];
-    int size = snprintf(text, sizeof(text), "%lld", (long long)version);
-    return souk_str_equal(etag, (souk_str_t){.data = text, .size = (size_t)size});
-}
-
 static void s_take_cart(making_t *self) {
     const orders_place_req_t *req = self->in->req;
     souk_arena_t *arena = self->in->arena;
@@ -115,7 +109,8 @@ static void s_take_cart(making_t *self) {
                                     "Cart %.*s was merged into another one.",
                                     (int)req->cart_id.size, req->cart_id.data);
     } else if (s_has(self, ORDERS_PLACE_REQ_IF_MATCH_BIT) &&
-               !s_is_version(req->if_match, self->cart->version)) {
+               orders_require_version(self->in->ctx, req->if_match, self->cart->version) !=
+                   SOUK_OK) {
         (void)orders_verdict_refuse(verdict, arena, SOUK_ERR_PRECONDITION_FAILED,
                                     "The cart is at version %lld", (long long)self->cart->version);
     } else if (s_has(self, ORDERS_PLACE_REQ_ITEMS_BIT)) {

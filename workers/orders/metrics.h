@@ -17,8 +17,11 @@ typedef struct {
     souk_series_t *outcomes[ORDERS_METRICS_COUNT][ORDERS_OUTCOMES_COUNT];
     souk_series_t *batches[ORDERS_METRICS_COUNT], *batched[ORDERS_METRICS_COUNT];
     souk_series_t *repeats, *bisects;
+    souk_series_t *revenue;
+    souk_series_t *imbalances, *unpaid, *oldest_unpaid;
 } orders_metrics_t;
 
-void orders_metrics_init(orders_metrics_t *self);
+const char *orders_metrics_step_name(orders_metrics_step_t step);
+void orders_metrics_init(orders_metrics_t *self, const char *currency);
 
 #endif

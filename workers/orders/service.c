@@ -15,6 +15,7 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
     souk_assert(self != NULL);
     self->config = config;
     self->currency = souk_str_of(config->store_currency);
+    orders_metrics_init(&self->metrics, config->store_currency);
     souk_err_t err = souk_guest_keys_parse(souk_str_of(config->guest_keys), &self->guest_keys);
     if (err != SOUK_OK) {
         souk_log(SOUK_LOG_ERROR, "OR-GUEST-KEYS-INVALID",
@@ -36,7 +37,6 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
         return err;
     }
     self->reference = orders_reference_new();
-    orders_metrics_init(&self->metrics);
     *ret_service = self;
     return SOUK_OK;
 }

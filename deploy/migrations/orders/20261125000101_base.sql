@@ -157,7 +157,7 @@ CREATE UNIQUE INDEX orders_cart_live ON orders (cart_id) WHERE cart_id IS NOT NU
 CREATE INDEX orders_subject ON orders (subject, placed_at DESC, id DESC);
 CREATE INDEX orders_placed_at ON orders (placed_at DESC, id DESC);
 CREATE INDEX orders_by_status ON orders (status, placed_at DESC, id DESC);
-CREATE INDEX orders_email ON orders (email, placed_at DESC);
+CREATE INDEX orders_email ON orders (lower(email), placed_at DESC, id DESC);
 CREATE INDEX orders_expires_at ON orders (expires_at) WHERE status = 'placed';
 -- An unpaid order counts against its client.
 CREATE INDEX orders_unpaid ON orders (subject) WHERE status = 'placed';

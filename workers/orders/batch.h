@@ -1,0 +1,44 @@
+/* The engine of batch handlers whose work is one call of the database.
+ *
+ * An attempt works on some members of the batch; each then has an outcome of its own. Members whose
+ * ground has moved go through another attempt. An error that no member explains (an unexpected
+ * SQLSTATE, memory) halves the attempt until the member that causes it stands alone. */
+#ifndef ORDERS_BATCH_H
+#define ORDERS_BATCH_H
+
+#include "orders/metrics.h"
+#include "runtime/pg.h"
+#include "runtime/service.h"
+
+#define ORDERS_BATCH_MAX 256
+
+/* Positions in the batch's calls. */
+typedef struct {
+    size_t at[ORDERS_BATCH_MAX];
+    size_t count;
+} orders_members_t;
+
+typedef struct orders_batch orders_batch_t;
+
+/* One attempt: answers members, or adds them to ret_again. An error: it has answered none, and
+ * nothing was written (except after SOUK_ERR_UNKNOWN_OUTCOME, when nobody knows). */
+typedef souk_err_t (*orders_attempt_fn)(orders_batch_t *batch, const orders_members_t *members,
+                                        souk_arena_t *arena, orders_members_t *ret_again);
+
+struct orders_batch {
+    souk_pg_t *pg;
+    orders_metrics_t *metrics;
+    orders_metrics_step_t step;
+    souk_call_t *calls;
+    size_t calls_count;
+    orders_attempt_fn attempt;
+    void *arg;
+    int64_t deadline_us; /* set by orders_batch_run: the least of the calls' */
+};
+
+/* Answers all calls. Those whose deadline is too near are refused before anything is done. */
+void orders_batch_run(orders_batch_t *self);
+/* What is left for a statement. */
+uint32_t orders_batch_left_ms(const orders_batch_t *self);
+
+#endif
