@@ -62,6 +62,7 @@ static const struct {
 };
 
 typedef struct {
+    souk_str_t id, user_id;
     souk_str_t texts[TEXTS]; /* data NULL: none */
     bool default_shipping, default_billing;
 } address_t;
@@ -154,27 +155,26 @@ souk_err_t users_addresses_get(souk_ctx_t *ctx, const users_addresses_get_req_t 
 /* ---- writes ---- */
 
 /* The address becomes the default of a kind: the former one stops being it first. */
-static souk_err_t s_take_defaults(souk_ctx_t *ctx, const address_t *self, souk_str_t id,
-                                  souk_str_t user_id) {
+static souk_err_t s_take_defaults(souk_ctx_t *ctx, const address_t *self) {
     if (!self->default_shipping && !self->default_billing) {
         return SOUK_OK;
     }
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
-    souk_pg_str(&args, user_id);
+    souk_pg_str(&args, self->user_id);
     souk_pg_bool(&args, self->default_shipping);
     souk_pg_bool(&args, self->default_billing);
-    souk_pg_str(&args, id);
+    souk_pg_str(&args, self->id);
     return souk_pg_post(ctx, &s_no_default, &args);
 }
 
 static souk_err_t s_store(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt, const address_t *self,
-                          souk_str_t id, souk_str_t user_id, users_saved_address_t *ret_address) {
-    SOUK_TRY(s_take_defaults(ctx, self, id, user_id));
+                          users_saved_address_t *ret_address) {
+    SOUK_TRY(s_take_defaults(ctx, self));
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
-    souk_pg_str(&args, id);
-    souk_pg_str(&args, user_id);
+    souk_pg_str(&args, self->id);
+    souk_pg_str(&args, self->user_id);
     for (size_t i = 0; i < TEXTS; i++) {
         souk_pg_str(&args, self->texts[i]);
     }
@@ -206,9 +206,9 @@ static souk_err_t s_create(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
                              ADDRESSES_MAX);
     }
     char id[SOUK_ID_BYTES_MAX];
-    size_t size = souk_id_new("adr_", id);
-    return s_store(ctx, &s_insert, &address, (souk_str_t){.data = id, .size = size}, account.id,
-                   ret_rep);
+    address.id = (souk_str_t){.data = id, .size = souk_id_new("adr_", id)};
+    address.user_id = account.id;
+    return s_store(ctx, &s_insert, &address, ret_rep);
 }
 
 souk_err_t users_addresses_create(souk_ctx_t *ctx, const users_addresses_create_req_t *req,
@@ -256,10 +256,10 @@ static souk_err_t s_change(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const souk_pg_rows_t *rows;
     SOUK_TRY(s_read(ctx, req->id, account.id, &rows));
     SOUK_TRY(users_require_version(req->if_match, souk_pg_get_int(rows, 0, 1)));
-    address_t address;
+    address_t address = {.id = req->id, .user_id = account.id};
     s_merge(req, rows, &address);
     SOUK_TRY(s_forms(ctx, &address));
-    return s_store(ctx, &s_update, &address, req->id, account.id, ret_rep);
+    return s_store(ctx, &s_update, &address, ret_rep);
 }
 
 souk_err_t users_addresses_update(souk_ctx_t *ctx, const users_addresses_update_req_t *req,

@@ -4,9 +4,10 @@
 
 #include "users.h"
 
-/* Inside souk_pg_write: locks the user and all active admins, in one order. leaves: the user will
- * be no active admin any more; SOUK_ERR_LAST_ADMIN when nobody else is one. */
-SOUK_MUST_CHECK souk_err_t users_lock_with_admins(souk_ctx_t *ctx, souk_str_t user_id, bool leaves);
+/* Inside souk_pg_write: locks the user and all active admins, in one order. *ret_is_last: the user
+ * is the only active admin. */
+SOUK_MUST_CHECK souk_err_t users_lock_with_admins(souk_ctx_t *ctx, souk_str_t user_id,
+                                                  bool *ret_is_last);
 
 /* A page: one more row than limit was asked for, so that its count tells whether there is a next
  * one. Ids stand in the first column. */

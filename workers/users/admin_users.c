@@ -170,7 +170,7 @@ souk_err_t users_admin_get(souk_ctx_t *ctx, const users_admin_get_req_t *req,
 
 /* ---- writes ---- */
 
-souk_err_t users_lock_with_admins(souk_ctx_t *ctx, souk_str_t user_id, bool leaves) {
+souk_err_t users_lock_with_admins(souk_ctx_t *ctx, souk_str_t user_id, bool *ret_is_last) {
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
     souk_pg_str(&args, user_id);
@@ -184,7 +184,8 @@ souk_err_t users_lock_with_admins(souk_ctx_t *ctx, souk_str_t user_id, bool leav
         is_admin = is_admin || (is_user && counts);
         others += !is_user && counts;
     }
-    return leaves && is_admin && others == 0 ? SOUK_ERR_LAST_ADMIN : SOUK_OK;
+    *ret_is_last = is_admin && others == 0;
+    return SOUK_OK;
 }
 
 /* The row as it is, of somebody whom the caller may act on. */
@@ -245,9 +246,13 @@ static souk_err_t s_roles(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_admin_roles_req_t *req = arg;
     uint32_t wanted = 0, present = 0;
     SOUK_TRY(s_wanted_roles(ctx, req, &wanted));
-    SOUK_TRY(users_lock_with_admins(ctx, req->id, (wanted & users_role_bit("admin")) == 0));
+    bool is_last = false;
+    SOUK_TRY(users_lock_with_admins(ctx, req->id, &is_last));
     users_user_t user = {0};
     SOUK_TRY(s_target(ctx, req->id, &user, &present));
+    if (is_last && (wanted & users_role_bit("admin")) == 0) {
+        return SOUK_ERR_LAST_ADMIN;
+    }
     souk_str_t names[USERS_ROLES_MAX];
     size_t count = users_roles_names(wanted, names);
     souk_pg_args_t args;
@@ -266,11 +271,14 @@ souk_err_t users_admin_roles(souk_ctx_t *ctx, const users_admin_roles_req_t *req
 
 static souk_err_t s_change_status(souk_ctx_t *ctx, souk_str_t id, const char *from, const char *to,
                                   users_user_t *ret_user) {
-    bool disables = strcmp(to, "disabled") == 0;
-    SOUK_TRY(users_lock_with_admins(ctx, id, disables));
+    bool disables = strcmp(to, "disabled") == 0, is_last = false;
+    SOUK_TRY(users_lock_with_admins(ctx, id, &is_last));
     users_user_t user = {0};
     uint32_t roles = 0;
     SOUK_TRY(s_target(ctx, id, &user, &roles));
+    if (is_last && disables) {
+        return SOUK_ERR_LAST_ADMIN;
+    }
     if (user.status != s_status(souk_str_of(from))) {
         return souk_ctx_fail(ctx, SOUK_ERR_CONFLICT, "the user is %s already", to);
     }
@@ -312,7 +320,8 @@ souk_err_t users_admin_enable(souk_ctx_t *ctx, const users_admin_enable_req_t *r
 static souk_err_t s_sessions_end(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const users_admin_sessions_end_req_t *req = arg;
-    SOUK_TRY(users_lock_with_admins(ctx, req->id, false));
+    bool is_last = false;
+    SOUK_TRY(users_lock_with_admins(ctx, req->id, &is_last));
     users_user_t user = {0};
     uint32_t roles = 0;
     SOUK_TRY(s_target(ctx, req->id, &user, &roles));

@@ -83,8 +83,12 @@ static souk_err_t s_erase(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const users_account_t *proven = arg;
     users_account_t account;
-    SOUK_TRY(users_lock_with_admins(ctx, proven->id, true));
+    bool is_last = false;
+    SOUK_TRY(users_lock_with_admins(ctx, proven->id, &is_last));
     SOUK_TRY(users_actor_again(ctx, proven, &account));
+    if (is_last) {
+        return SOUK_ERR_LAST_ADMIN;
+    }
     for (size_t i = 0; i < SOUK_COUNT_OF(s_erasures); i++) {
         souk_pg_args_t args;
         souk_pg_args_init(&args, souk_ctx_arena(ctx));

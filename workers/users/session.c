@@ -115,20 +115,26 @@ souk_err_t users_sessions_end(souk_ctx_t *ctx, souk_str_t user_id, souk_str_t bu
     return souk_pg_post(ctx, &s_end, &args);
 }
 
-static souk_err_t s_insert_session(souk_ctx_t *ctx, const users_account_t *account,
-                                   const users_refresh_t *refresh, bool second_factor,
-                                   souk_str_t device, int64_t *ret_expires_us) {
+typedef struct {
+    souk_str_t user_id, device;
+    bool second_factor;
+    users_refresh_t refresh;
+} session_t;
+
+static souk_err_t s_insert_session(souk_ctx_t *ctx, const session_t *session,
+                                   int64_t *ret_expires_us) {
     const users_t *service = souk_ctx_service(ctx);
+    const users_refresh_t *refresh = &session->refresh;
     souk_str_t address = souk_ctx_address(ctx);
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
     souk_pg_str(&args, souk_str_of(refresh->session));
-    souk_pg_str(&args, account->id);
+    souk_pg_str(&args, session->user_id);
     souk_pg_bytes(&args, users_hash_str(&refresh->family));
     souk_pg_bytes(&args, users_hash_str(&refresh->current));
-    souk_pg_bool(&args, second_factor);
+    souk_pg_bool(&args, session->second_factor);
     souk_pg_str(&args, address.size > 0 ? address : (souk_str_t){0});
-    souk_pg_str(&args, device);
+    souk_pg_str(&args, session->device);
     souk_pg_int(&args, service->config->users_refresh_days);
     souk_pg_int(&args, service->config->users_session_days);
     const souk_pg_rows_t *rows;
@@ -145,14 +151,14 @@ souk_err_t users_session_open(souk_ctx_t *ctx, const users_account_t *account, b
     souk_pg_str(&args, account->id);
     souk_pg_int(&args, service->config->users_sessions_max - 1);
     SOUK_TRY(souk_pg_post(ctx, &s_make_room, &args));
-    char session[SOUK_ID_BYTES_MAX], text[USERS_REFRESH_CHARS + 1];
-    souk_id_new("ses_", session);
-    users_refresh_t refresh;
-    users_refresh_make(session, NULL, text, &refresh);
-    users_session_grant_t grant = {.session = souk_str_of(session),
+    char id[SOUK_ID_BYTES_MAX], text[USERS_REFRESH_CHARS + 1];
+    souk_id_new("ses_", id);
+    session_t session = {.user_id = account->id, .device = device, .second_factor = second_factor};
+    users_refresh_make(id, NULL, text, &session.refresh);
+    users_session_grant_t grant = {.session = souk_str_of(id),
                                    .refresh_token = souk_str_of(text),
                                    .second_factor = second_factor};
-    SOUK_TRY(s_insert_session(ctx, account, &refresh, second_factor, device, &grant.expires_us));
+    SOUK_TRY(s_insert_session(ctx, &session, &grant.expires_us));
     SOUK_TRY(users_address_known(ctx, account->id));
     return users_session_grant(ctx, account, &grant, ret_tokens);
 }
