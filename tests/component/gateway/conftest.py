@@ -157,9 +157,9 @@ def context():
 def broker(context):
     """A scripted broker that serves."""
     made = Broker(context, PORTS.take()[0])
-    if source := project().auth_source():
-        made.source = (source.service, source.name)
-        made.answers[source.name] = rep(trust())
+    source = project().auth_source()
+    made.source = (source.service, source.name)
+    made.answers[source.name] = rep(trust())
     made.start()
     yield made
     made.stop()
@@ -183,7 +183,7 @@ def start(broker, tmp_path):
         running.append(gateway)
         if connected:
             gateway.wait_event("GW-BROKER-CONNECTED", count=int(flags.get("threads", 1)))
-            if broker.source and broker.answers.get(broker.source[1]):
+            if broker.answers.get(broker.source[1]):
                 gateway.wait_event("GW-AUTH-KEYS-LOADED")
         return gateway
 

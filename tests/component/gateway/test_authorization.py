@@ -10,10 +10,6 @@ from support.tokens import ApiKey, Issuer, guest_token, new_id
 
 from broker import err, rep
 
-pytestmark = pytest.mark.skipif(
-    authz.project().auth_source() is None, reason="the schemas have no auth_source yet"
-)
-
 GUEST_KEY = secrets.token_bytes(32)
 ISSUER = Issuer()
 EVERY_SCOPE = [each.name for each in authz.project().scopes]

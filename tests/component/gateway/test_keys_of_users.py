@@ -4,14 +4,9 @@ import time
 
 import pytest
 from conftest import trust, wait
-from support import authz
 from support.tokens import ApiKey, Issuer, new_id
 
 from broker import err, rep
-
-pytestmark = pytest.mark.skipif(
-    authz.project().auth_source() is None, reason="the schemas have no auth_source yet"
-)
 
 UNCHANGED = {"revision": 1, "unchanged": True}
 
