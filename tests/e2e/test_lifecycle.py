@@ -23,8 +23,8 @@ PORT_SETTINGS = (
     "SOUK_POSTGRES_PORT",
     "SOUK_MONGO_PORT",
 )
-LABELS = ("postgres", "mongo", "broker", "catalog-1", "catalog-2", "orders-1", "orders-2", "diag-1")
-LABELS += ("gateway", "logs")
+LABELS = ("postgres", "mongo", "broker", "catalog-1", "catalog-2", "users-1", "orders-1")
+LABELS += ("orders-2", "diag-1", "gateway", "logs")
 URL_SETTINGS = ("SOUK_USERS_DATABASE_URL", "SOUK_ORDERS_DATABASE_URL")
 HEAL_TIMEOUT_S = 30
 
@@ -201,7 +201,7 @@ def test_given_database_servers_are_used(operator, servers):
     third.env.update(DATABASE_URL=servers.database_url, MONGODB_URI=servers.mongodb_uri())
     try:
         third.run("up")
-        assert third.service_logins() == {"orders"}
+        assert third.service_logins() == {"users", "orders"}
         assert sorted(third.pids()) == sorted({"", *LABELS} - {"postgres", "mongo"})
         assert not (third.var / "postgres").exists()
     finally:

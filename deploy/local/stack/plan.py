@@ -15,7 +15,7 @@ LOOPBACK = "127.0.0.1"
 MONGO_DATABASE = "souk"
 FERRETDB_DATABASE = "ferretdb"
 # The worker pools of `make up`, in start order.
-POOLS = ("catalog", "orders", "diag")
+POOLS = ("catalog", "users", "orders", "diag")
 # The secret settings that a pool's service needs: it gets these and no others.
 POOL_SECRETS = {
     "catalog": ("SOUK_MONGODB_URI",),
