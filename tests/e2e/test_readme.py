@@ -13,7 +13,7 @@ from support.stack import ROOT, Stack, wait_for
 @pytest.fixture(scope="module")
 def stack(servers):
     """All services that the tour visits."""
-    with Stack(servers, orders=1) as started:
+    with Stack(servers, users=1, orders=1) as started:
         yield started
 
 

@@ -68,3 +68,28 @@ RESERVED = {
 def test_an_error_is_answered(error):
     answered = re.search(rf"\b{error.enum}\b", "\n".join([LIB, *TEXTS.values()]))
     assert bool(answered or error.constraints) != (error.code in RESERVED)
+
+
+def written_by(service):
+    """The service's code, and its migrations, whose functions write events too."""
+    migrations = (ROOT / "deploy/migrations" / service).glob("*.sql")
+    return sources(f"workers/{service}") + "\n".join(path.read_text() for path in migrations)
+
+
+@pytest.mark.parametrize("event", PROJECT.events, ids=lambda each: each.type)
+def test_an_event_is_written_by_its_service(event):
+    text = written_by(event.service)
+    happened = event.type.partition(".")[2]  # SQL writes 'order.' || 'paid'
+    assert re.search(rf"[\"']({re.escape(event.type)}|{happened})[\"']", text)
+
+
+@pytest.mark.parametrize("service", ["users", "orders"])
+def test_what_is_written_is_declared(service):
+    declared = {each.type for each in PROJECT.events if each.service == service}
+    aggregates = "|".join({each.aggregate for each in PROJECT.events if each.service == service})
+    if aggregates:
+        sql = "\n".join(
+            path.read_text() for path in (ROOT / "deploy/migrations" / service).glob("*.sql")
+        )
+        found = set(re.findall(rf"'((?:{aggregates})\.[a-z_]+)'", sql))
+        assert found - declared == set()
