@@ -6,7 +6,7 @@
 #include "orders/tasks.h"
 #include "souk/log.h"
 
-#define CONNECT_TIMEOUT_MS 5000
+#define CONNECT_TIMEOUT_MS 2000
 
 static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
                           void **ret_service) {

@@ -180,7 +180,9 @@ souk_err_t souk_ctx_reply_require(souk_ctx_t *self, souk_str_t *ret_reply) {
         souk_schema_to_mp(self->method->reply, self->reply_struct, &self->reply);
     }
     if (self->reply.overflow || self->reply.size > self->method->reply_bytes_max) {
-        return souk_ctx_fail(self, SOUK_ERR_BAD_REPLY, "The reply exceeds its size limit.");
+        self->detail_bytes = (size_t)snprintf(self->detail, sizeof(self->detail),
+                                              "The reply exceeds its size limit.");
+        return SOUK_ERR_BAD_REPLY;
     }
     self->encoded = true;
     *ret_reply = souk_buf_str(&self->reply);

@@ -144,12 +144,24 @@ static void s_pause(int tries) {
     (void)nanosleep(&pause, NULL);
 }
 
-souk_err_t souk_pg_write(souk_ctx_t *ctx, souk_pg_fn fn, const void *req, void *ret_rep) {
-    souk_pg_t *pg = souk_pg_of(ctx);
-    if (souk_ctx_key(ctx).data != NULL && souk_ctx_subject(ctx).size == 0) {
+/* What a key cannot do without. No gateway lets that pass; another client of the bus may. */
+static souk_err_t s_check_key(souk_ctx_t *ctx) {
+    if (souk_ctx_key(ctx).data == NULL) {
+        return SOUK_OK;
+    }
+    if (souk_ctx_key_hash(ctx).data == NULL) {
+        return souk_ctx_fail(ctx, SOUK_ERR_MALFORMED, "An Idempotency-Key needs a key_hash.");
+    }
+    if (souk_ctx_subject(ctx).size == 0) {
         return souk_ctx_fail(ctx, SOUK_ERR_UNAUTHENTICATED,
                              "An Idempotency-Key needs credentials.");
     }
+    return SOUK_OK;
+}
+
+souk_err_t souk_pg_write(souk_ctx_t *ctx, souk_pg_fn fn, const void *req, void *ret_rep) {
+    souk_pg_t *pg = souk_pg_of(ctx);
+    SOUK_TRY(s_check_key(ctx));
     souk_err_t err = SOUK_ERR_RETRY;
     for (int i = 0; i < TRIES_MAX; i++) {
         err = s_try(ctx, fn, req, ret_rep);

@@ -8,7 +8,7 @@
 #include "purge.h"
 #include "souk/log.h"
 
-#define CONNECT_TIMEOUT_MS 5000
+#define CONNECT_TIMEOUT_MS 2000
 
 static souk_pg_options_t s_pg_options(users_t *self) {
     return (souk_pg_options_t){.url = self->config->users_database_url,

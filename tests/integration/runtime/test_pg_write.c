@@ -92,6 +92,12 @@ Test(pg_write, a_key_needs_somebody_whose_it_is) {
     cr_assert_eq(runs, 0);
 }
 
+Test(pg_write, a_key_needs_the_hash_of_its_request) {
+    const lab_call_t call = {.handler = s_write, .key = "k"};
+    cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_ERR_MALFORMED);
+    cr_assert_eq(runs, 0);
+}
+
 Test(pg_write, without_a_key_each_call_runs) {
     const lab_call_t call = {.handler = s_write};
     cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_OK);
