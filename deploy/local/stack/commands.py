@@ -18,7 +18,17 @@ from .supervise import Supervisor
 READY_TIMEOUT_S = 90
 POLL_S = 0.1
 # All that a stack puts into its data folder.
-KEPT = ("run", "log", "secrets", "postgres", "mongo", "snapshots", "keys.json", "seeding")
+KEPT = (
+    "seeding",
+    "seeding-shop",
+    "run",
+    "log",
+    "secrets",
+    "postgres",
+    "mongo",
+    "snapshots",
+    "keys.json",
+)
 
 
 def say(text):
