@@ -60,8 +60,7 @@ def test_a_setting_is_read_by_its_processes(setting):
         assert setting.env in SCRIPTS or computed in SCRIPTS
 
 
-RESERVED = {
-}
+RESERVED = {}
 
 
 @pytest.mark.parametrize("error", PROJECT.errors, ids=lambda each: each.code)

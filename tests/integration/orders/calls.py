@@ -9,7 +9,8 @@ METHOD = "place"
 
 
 def unique(prefix):
-    return f"{prefix}{uuid.uuid4().hex[:26].upper()}"
+    """prefix and a ULID: hexadecimal digits are among its letters, and its first is at most 7."""
+    return f"{prefix}01{uuid.uuid4().hex[:24].upper()}"
 
 
 @dataclass

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgpack
@@ -137,6 +138,12 @@ def order_body(items, total, **more):
         **more,
     }
     return {name: value for name, value in body.items() if value is not None}
+
+
+def at_once(run, workers):
+    """run(worker) for all of them at the same time; what each returned."""
+    with ThreadPoolExecutor(len(workers)) as pool:
+        return list(pool.map(run, workers))
 
 
 class Lab:
