@@ -131,15 +131,13 @@ static souk_err_t s_try(souk_ctx_t *ctx, souk_pg_fn fn, const void *req, void *r
     return err;
 }
 
-/* The first time none: a deadlock's victim is free to go. Then up to 1, 2, 4 ... ms, so that those
- * who met do not meet again. */
+/* A millisecond, for those that waited for us to get what we gave up: else a deadlock's victim
+ * takes its locks again before they do, and the next deadlock is there. Then up to 1, 2, 4 ... ms
+ * more, so that those who met do not meet again. */
 static void s_pause(int tries) {
-    if (tries == 0) {
-        return;
-    }
     uint32_t random;
     souk_random(&random, sizeof(random));
-    uint32_t pause_us = random % (1000U << (tries - 1));
+    uint32_t pause_us = 1000 + random % (1000U << tries);
     struct timespec pause = {.tv_nsec = (long)pause_us * 1000};
     (void)nanosleep(&pause, NULL);
 }

@@ -16,7 +16,7 @@
 #include "souk/log.h"
 
 /* How long behind the deadline the server's own timeout is waited for. */
-#define GRACE_US ((int64_t)250 * 1000)
+#define GRACE_US ((int64_t)500 * 1000)
 /* More results than an error and its end in front of a Sync's: we are out of step. */
 #define SYNC_RESULTS_MAX 4
 #define KNOWN_MIN 64

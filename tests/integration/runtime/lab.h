@@ -8,7 +8,7 @@
 #include "runtime/invoke.h"
 #include "runtime/pg.h"
 
-#define LAB_TIMEOUT_MS 5000
+#define LAB_TIMEOUT_MS 20000
 
 typedef struct {
     PGconn *admin; /* what the test itself does and sees */

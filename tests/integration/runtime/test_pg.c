@@ -297,7 +297,7 @@ Test(pg, a_statement_ends_at_its_timeout) {
     static const souk_pg_stmt_t sleep = {"sleep", "SELECT pg_sleep(30)"};
     static const souk_pg_stmt_t good = {"good", "SELECT 1"};
     int backend = lab_backend(lab.pg);
-    cr_assert_eq(souk_pg_exec(lab.pg, 100, lab.arena, &sleep, NULL, NULL), SOUK_ERR_TIMEOUT);
+    cr_assert_eq(souk_pg_exec(lab.pg, 300, lab.arena, &sleep, NULL, NULL), SOUK_ERR_TIMEOUT);
     cr_assert_str_eq(souk_pg_sqlstate(lab.pg), "57014"); /* by the server, not by our patience */
     cr_assert_eq(s_exec(&good), SOUK_OK);
     cr_assert_eq(lab_backend(lab.pg), backend);
@@ -306,7 +306,7 @@ Test(pg, a_statement_ends_at_its_timeout) {
 Test(pg, the_timeout_follows_each_budget) {
     static const souk_pg_stmt_t show = {
         "show", "SELECT setting::bigint FROM pg_settings WHERE name = 'statement_timeout'"};
-    static const uint32_t budgets[] = {5000, 100, 5000, 60000, 30};
+    static const uint32_t budgets[] = {5000, 300, 5000, 60000, 200};
     for (size_t i = 0; i < SOUK_COUNT_OF(budgets); i++) {
         const souk_pg_rows_t *rows;
         cr_assert_eq(souk_pg_exec(lab.pg, budgets[i], lab.arena, &show, NULL, &rows), SOUK_OK);

@@ -312,7 +312,7 @@ Test(pg_write, a_deadlock_is_run_again) {
     lab_spawn(&two, second, &(lab_call_t){.handler = s_write_cross, .subject = "usr_2"});
     cr_assert_eq(lab_end(lab_join(&one)), SOUK_OK);
     cr_assert_eq(lab_end(lab_join(&two)), SOUK_OK);
-    cr_assert_eq(souk_metric_value(souk_metric(SOUK_METRIC_PG_RETRIES_TOTAL, "lab", NULL)), 1);
+    cr_assert(souk_metric_value(souk_metric(SOUK_METRIC_PG_RETRIES_TOTAL, "lab", NULL)) >= 1);
     souk_pg_close(&second);
 }
 
