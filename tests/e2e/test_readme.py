@@ -6,7 +6,6 @@ import subprocess
 import pytest
 import requests
 from stack import keys
-from support.api import soukctl
 from support.stack import ROOT, Stack, wait_for
 
 
@@ -20,18 +19,7 @@ def stack(servers):
 @pytest.fixture(scope="module")
 def tour(stack, tmp_path_factory):
     """Runs the tour's commands in one shell, in a folder that looks like the repository after `make up`; returns what each block printed."""
-    seed = ROOT / "deploy" / "local" / "seed"
-    soukctl(stack, "import", "categories", str(seed / "categories.jsonl"))
-    wait_for(
-        lambda: (
-            soukctl(
-                stack, "import", "products", str(seed / "products.jsonl"), check=False
-            ).returncode
-            == 0
-        ),
-        60,
-        "the seed",
-    )
+    stack.seed()
     board = f"{stack.url}/v1/products/walnut-serving-board"
     wait_for(
         lambda: "availability_tag" in requests.get(board, timeout=10).json(),
@@ -45,7 +33,7 @@ def tour(stack, tmp_path_factory):
     (folder / "build" / "release").mkdir(parents=True)
     (folder / "build" / "release" / "bin").symlink_to(stack.settings.bin)
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 9
     script = "\n".join(f"{block}\necho; echo ==== {number}" for number, block in enumerate(blocks))
     assert "SOUK=http://127.0.0.1:8080\n" in script
     script = script.replace("SOUK=http://127.0.0.1:8080\n", f"SOUK={stack.url}\n")
@@ -84,11 +72,31 @@ def test_the_wrong_request_is_answered_as_the_readme_shows(tour):
     assert without_ids(tour[3]) == without_ids(shown)
 
 
+def test_an_account(tour):
+    assert tour[4].startswith('{"email":"ada@example.com"}')
+    assert '"name":"Ada Lovelace"' in tour[4]
+
+
+def test_a_cart_with_a_discount_and_taxes(tour):
+    assert '"grand_total":{"amount":12420,"currency":"EUR"}' in tour[5], "2 x 69.00, less 10 %"
+    assert '"discount_total":{"amount":1380,"currency":"EUR"}' in tour[5]
+    assert '"tax_total":{"amount":1983,"currency":"EUR"}' in tour[5], "19 % of 124.20, contained"
+    assert '"problems":[]' in tour[5]
+
+
+def test_an_order_is_placed_once_and_cancelled(tour):
+    assert "Idempotency-Replayed: true" in tour[6] and "HTTP/1.1 201 Created" in tour[6]
+    assert tour[6].count('"status":"placed"') == 2 and '"status":"cancelled"' in tour[6]
+    assert len(set(re.findall("ord_[0-9A-Z]+", tour[6]))) == 1
+    assert tour[6].index('"type":"placed"') < tour[6].index('"type":"cancelled"')
+
+
 def test_writing_with_a_key_and_a_version(tour):
-    assert '"name":"Better mug"' in tour[4] and '"code":"precondition_failed"' in tour[4]
-    assert '"why":"create"' in tour[4] and '"why":"update"' in tour[4]
+    assert '"name":"Better mug"' in tour[7] and '"code":"precondition_failed"' in tour[7]
+    assert '"why":"create"' in tour[7] and '"why":"update"' in tour[7]
 
 
 def test_the_operator_commands(tour):
-    assert "catalog" in tour[5] and '"text":"hello"' in tour[5]
-    assert "3 created, 0 updated, 0 unchanged, 0 failed" in tour[5]
+    assert "catalog" in tour[8] and '"text":"hello"' in tour[8]
+    assert "3 created, 0 updated, 0 unchanged, 0 failed" in tour[8]
+    assert '"type" : "order.cancelled"' in tour[8]

@@ -27,6 +27,17 @@ def rows(name):
     return [json.loads(line) for line in (SEED / f"{name}.jsonl").read_text().splitlines()]
 
 
+def import_file(settings, key, kind):
+    """Import a file of the seed; again when some of it failed, for a bounded time: one worker may not yet know of the
+    categories that another one has just made."""
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    words = ("import", kind, SEED / f"{kind}.jsonl")
+    while (done := run_soukctl(settings, key, *words, capture_output=True, text=True)).returncode:
+        if time.monotonic() > deadline:
+            raise StackError(f"soukctl import {kind} failed: {done.stderr[-2000:].strip()}")
+        time.sleep(PAUSE_S)
+
+
 class Shop:
     """The HTTP API with the first key."""
 
@@ -94,8 +105,7 @@ def seed(settings, key, say):
         unfinished.touch()
         say("seeding the catalogue")
         for kind in ("categories", "products"):
-            if run_soukctl(settings, key, "import", kind, SEED / f"{kind}.jsonl").returncode != 0:
-                raise StackError(f"soukctl import {kind} failed: see above")
+            import_file(settings, key, kind)
         unfinished.unlink()
     unfinished = settings.var / "seeding-shop"
     if settings["SOUK_ORDERS_PROCESSES"] and (unfinished.exists() or is_new(shop)):
