@@ -126,6 +126,10 @@ def test_a_second_up_changes_no_process(up):
     assert up.pids() == before
 
 
+def test_no_program_meets_a_database_without_its_tables(up):
+    assert "does not exist" not in (up.var / "log" / "postgres.log").read_text()
+
+
 @pytest.mark.parametrize("label", LABELS)
 def test_a_killed_process_comes_back(up, label):
     (killed,) = up.pids()[label]

@@ -90,6 +90,25 @@ def test_backoff_starts_after_a_few_restarts_and_is_bounded():
     assert waits[-1] == launch.BACKOFF_MAX_S
 
 
+def test_a_process_gets_no_secret_that_its_specification_does_not_name(tmp_path):
+    spec = specs.Spec("w", ["/usr/bin/env"], "/", {"SOUK_GUEST_KEYS": "ours"})
+    processes = plan.Plan({"w": spec}, "", "", withheld=["SOUK_API_KEY", "SOUK_GUEST_KEYS"])
+    processes.save(tmp_path / "run" / "plan.json")
+    (tmp_path / "log").mkdir()
+    environment = {
+        **os.environ,
+        procs.MARK: str(tmp_path),
+        "SOUK_API_KEY": "theirs",
+        "SOUK_GUEST_KEYS": "theirs",
+        "PYTHONPATH": str(plan.PACKAGE.parent),
+    }
+    words = [sys.executable, "-m", plan.PACKAGE.name, "launch", "w", "1"]
+    subprocess.run(words, env=environment, check=True, timeout=60)
+    said = (tmp_path / "log" / "w.log").read_text().splitlines()
+    assert [line for line in said if "KEY" in line] == ["SOUK_GUEST_KEYS=ours"]
+    assert f"{procs.PROCESS}=w" in said
+
+
 def test_starts_are_forgotten_after_the_window(tmp_path):
     path = tmp_path / "starts" / "w"
     assert [launch.count_start(path, now) for now in (0.0, 1.0, 2.0)] == [0, 1, 2]
