@@ -128,7 +128,8 @@ static souk_err_t s_try(souk_ctx_t *ctx, souk_pg_fn fn, const void *req, void *r
         }
     }
     souk_pg_rollback(pg); /* nothing to do after COMMIT */
-    return err;
+    /* Rolled back for certain: the client may know that nothing was done. */
+    return err == SOUK_ERR_TIMEOUT ? SOUK_ERR_DEADLINE_EXCEEDED : err;
 }
 
 /* A millisecond, for those that waited for us to get what we gave up: else a deadlock's victim

@@ -133,6 +133,18 @@ Test(pg_write, a_reply_beyond_its_limit_rolls_back) {
     cr_assert_eq(s_notes(), 0);
 }
 
+Test(pg_write, one_whose_time_is_over_is_rolled_back_and_says_so) {
+    souk_pg_t *pg = lab_open();
+    lab_do("BEGIN; LOCK TABLE notes IN SHARE MODE");
+    const lab_call_t call = {.handler = s_write, .key = "k", .hash = "h", .timeout_ms = 400};
+    cr_assert_eq(lab_end(lab_call(pg, &call)), SOUK_ERR_DEADLINE_EXCEEDED);
+    cr_assert(souk_pg_ok(pg));
+    lab_do("COMMIT");
+    cr_assert_eq(s_notes(), 0);
+    cr_assert_eq(lab_int("SELECT count(*) FROM idempotency"), 0);
+    souk_pg_close(&pg);
+}
+
 static souk_err_t s_ignore(souk_ctx_t *ctx, const void *req, void *ret_rep) {
     (void)req;
     (void)ret_rep;

@@ -114,12 +114,13 @@ SOUK_MUST_CHECK souk_err_t souk_pg_post(souk_ctx_t *ctx, const souk_pg_stmt_t *s
                                         const souk_pg_args_t *args);
 
 /* A write handler's body: runs fn inside a transaction, again (reply struct zeroed) after a
- * deadlock or serialization failure within the deadline. Any error rolls back. When the call
- * carries an Idempotency-Key: the key's row is claimed first; a stored reply is answered instead of
- * running fn (souk_ctx_mark_replayed); another hash is SOUK_ERR_KEY_REUSED; a twin that still runs
- * is waited for within the deadline, then SOUK_ERR_KEY_IN_PROGRESS. After fn the reply is encoded
- * (one that breaks its limits rolls back), with a key stored, and commits with the effect. A
- * connection lost at COMMIT: SOUK_ERR_UNAVAILABLE for calls with a key (the client repeats),
+ * deadlock or serialization failure within the deadline. Any error rolls back; at the deadline it
+ * is SOUK_ERR_DEADLINE_EXCEEDED, which says that nothing was done. When the call carries an
+ * Idempotency-Key: the key's row is claimed first; a stored reply is answered instead of running fn
+ * (souk_ctx_mark_replayed); another hash is SOUK_ERR_KEY_REUSED; a twin that still runs is waited
+ * for within the deadline, then SOUK_ERR_KEY_IN_PROGRESS. After fn the reply is encoded (one that
+ * breaks its limits rolls back), with a key stored, and commits with the effect. A connection lost
+ * at COMMIT: SOUK_ERR_UNAVAILABLE for calls with a key (the client repeats),
  * SOUK_ERR_UNKNOWN_OUTCOME otherwise. What fn has queued and not read travels with COMMIT; its
  * errors are the write's. fn gets req and ret_rep as they are given here. */
 typedef souk_err_t (*souk_pg_fn)(souk_ctx_t *ctx, const void *req, void *ret_rep);
