@@ -260,8 +260,9 @@ static souk_err_t s_fulfil(souk_ctx_t *ctx, const void *req, void *ret_rep) {
     souk_pg_str(&args, self->req->id);
     SOUK_TRY(souk_pg_run(ctx, &s_lock, &args, NULL));
     const souk_str_t owner = {0};
-    SOUK_TRY(orders_records_read(souk_ctx_slot(ctx), souk_ctx_remaining_ms(ctx), arena,
-                                 &self->req->id, &owner, 1, &self->record));
+    const orders_records_ask_t ask = {
+        .pg = souk_ctx_slot(ctx), .timeout_ms = souk_ctx_remaining_ms(ctx), .arena = arena};
+    SOUK_TRY(orders_records_read(&ask, &self->req->id, &owner, 1, &self->record));
     if (self->record.id.data == NULL) {
         return souk_ctx_fail(ctx, SOUK_ERR_NOT_FOUND, "No order %.*s", (int)self->req->id.size,
                              self->req->id.data);

@@ -8,8 +8,10 @@
 /* owner.data NULL: whoever owns it. */
 static souk_err_t s_get(souk_ctx_t *ctx, souk_str_t id, souk_str_t owner, orders_order_t *ret_rep) {
     orders_record_t record;
-    SOUK_TRY(orders_records_read(souk_ctx_slot(ctx), souk_ctx_remaining_ms(ctx),
-                                 souk_ctx_arena(ctx), &id, &owner, 1, &record));
+    const orders_records_ask_t ask = {.pg = souk_ctx_slot(ctx),
+                                      .timeout_ms = souk_ctx_remaining_ms(ctx),
+                                      .arena = souk_ctx_arena(ctx)};
+    SOUK_TRY(orders_records_read(&ask, &id, &owner, 1, &record));
     if (record.id.data == NULL) {
         return souk_ctx_fail(ctx, SOUK_ERR_NOT_FOUND, "No order %.*s", (int)id.size, id.data);
     }

@@ -193,22 +193,23 @@ static souk_err_t s_read_parts(const souk_pg_rows_t *rows, souk_arena_t *arena,
     return SOUK_OK;
 }
 
-souk_err_t orders_records_read(souk_pg_t *pg, uint32_t timeout_ms, souk_arena_t *arena,
-                               const souk_str_t *ids, const souk_str_t *owners, size_t count,
+souk_err_t orders_records_read(const orders_records_ask_t *ask, const souk_str_t *ids,
+                               const souk_str_t *owners, size_t count,
                                orders_record_t *ret_records) {
+    souk_arena_t *arena = ask->arena;
     souk_pg_args_t args, ids_args;
     souk_pg_args_init(&args, arena);
     souk_pg_strs(&args, ids, count);
     souk_pg_strs(&args, owners, count);
     souk_pg_args_init(&ids_args, arena);
     souk_pg_strs(&ids_args, ids, count);
-    SOUK_TRY(souk_pg_exec_queue(pg, timeout_ms, &s_orders, &args));
-    SOUK_TRY(souk_pg_exec_queue(pg, timeout_ms, &s_lines, &ids_args));
-    SOUK_TRY(souk_pg_exec_queue(pg, timeout_ms, &s_parts, &ids_args));
+    SOUK_TRY(souk_pg_exec_queue(ask->pg, ask->timeout_ms, &s_orders, &args));
+    SOUK_TRY(souk_pg_exec_queue(ask->pg, ask->timeout_ms, &s_lines, &ids_args));
+    SOUK_TRY(souk_pg_exec_queue(ask->pg, ask->timeout_ms, &s_parts, &ids_args));
     const souk_pg_rows_t *orders, *lines, *parts;
-    SOUK_TRY(souk_pg_exec_next(pg, arena, &orders));
-    SOUK_TRY(souk_pg_exec_next(pg, arena, &lines));
-    SOUK_TRY(souk_pg_exec_next(pg, arena, &parts));
+    SOUK_TRY(souk_pg_exec_next(ask->pg, arena, &orders));
+    SOUK_TRY(souk_pg_exec_next(ask->pg, arena, &lines));
+    SOUK_TRY(souk_pg_exec_next(ask->pg, arena, &parts));
     memset(ret_records, 0, count * sizeof(*ret_records));
     SOUK_TRY(s_read_lines(lines, arena, ret_records));
     SOUK_TRY(s_read_parts(parts, arena, ret_records));

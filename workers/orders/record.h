@@ -38,12 +38,17 @@ typedef struct {
     size_t parts_count;
 } orders_record_t;
 
+typedef struct {
+    souk_pg_t *pg;
+    uint32_t timeout_ms;
+    souk_arena_t *arena;
+} orders_records_ask_t;
+
 /* Reads orders by id. owners[i].data NULL: whoever owns it; else only that subject's. A record
  * whose id.data is NULL was not found. Errors of souk_pg_exec. */
-SOUK_MUST_CHECK souk_err_t orders_records_read(souk_pg_t *pg, uint32_t timeout_ms,
-                                               souk_arena_t *arena, const souk_str_t *ids,
-                                               const souk_str_t *owners, size_t count,
-                                               orders_record_t *ret_records);
+SOUK_MUST_CHECK souk_err_t orders_records_read(const orders_records_ask_t *ask,
+                                               const souk_str_t *ids, const souk_str_t *owners,
+                                               size_t count, orders_record_t *ret_records);
 
 /* What clients see. SOUK_ERR_NO_MEMORY when the arena is full. */
 SOUK_MUST_CHECK souk_err_t orders_record_reply(const orders_record_t *self, souk_arena_t *arena,

@@ -57,8 +57,9 @@ static souk_err_t s_read(const orders_batch_t *batch, const orders_members_t *me
             .request_id = souk_ctx_request_id(call->ctx),
         };
     }
-    return orders_records_read(batch->pg, orders_batch_left_ms(batch), arena, ids, owners, count,
-                               attempt->records);
+    const orders_records_ask_t ask = {
+        .pg = batch->pg, .timeout_ms = orders_batch_left_ms(batch), .arena = arena};
+    return orders_records_read(&ask, ids, owners, count, attempt->records);
 }
 
 static souk_err_t s_compute(const settle_t *self, size_t count, attempt_t *attempt) {

@@ -297,8 +297,12 @@ BEGIN
     SELECT a.id, 1, 'placed', a.subject, p_at FROM unnest(p_id, p_subject, v_out) AS a(id, subject, outcome)
     WHERE a.outcome = 'placed';
     INSERT INTO outbox (id, type, aggregate, sequence, payload, traceparent, created_at)
-    SELECT a.event, 'order.placed', o.id, 1, order_payload(o), a.traceparent, p_at
-    FROM unnest(p_id, p_event, p_traceparent, v_out) AS a(id, event, traceparent, outcome) JOIN orders o ON o.id = a.id
+    SELECT a.event, 'order.placed', a.id, 1, jsonb_build_object(       -- as order_payload, without reading the row again
+        'order_id', a.id, 'number', a.number, 'version', 1, 'subject', a.subject, 'email', a.email,
+        'status', 'placed', 'payment_status', 'pending', 'fulfilment_status', 'unfulfilled',
+        'grand_total', jsonb_build_object('amount', a.grand, 'currency', p_currency)), a.traceparent, p_at
+    FROM unnest(p_id, p_number, p_subject, p_email, p_grand, p_event, p_traceparent, v_out)
+        AS a(id, number, subject, email, grand, event, traceparent, outcome)
     WHERE a.outcome = 'placed';
 
     -- (8) Refused orders' keys are free again; twins get what is stored.

@@ -1,0 +1,86 @@
+"""place_orders and settle_orders against each other from many connections, without a worker: whatever meets, the books agree."""
+
+import random
+import threading
+
+from calls import Order, add_sku, imbalances, place, settle, unique
+
+SKUS, CALLS, BATCH = 12, 25, 40
+
+
+def placer(db, seed, skus, twins, seen):
+    rnd = random.Random(seed)
+    for _ in range(CALLS):
+        orders = []
+        for _ in range(rnd.randint(1, BATCH)):
+            more = {}
+            if rnd.random() < 0.2:
+                more["subject"], more["key"] = rnd.choice(twins)
+            if rnd.random() < 0.3:
+                more |= {"code": "TEN", "email": f"e{rnd.randint(1, 9)}@example.com"}
+            lines = [(sku, rnd.randint(1, 3)) for sku in rnd.sample(skus, rnd.randint(1, 3))]
+            orders.append(Order(lines, refused=rnd.random() < 0.05, **more))
+        seen += [one.outcome for one in place(db, orders, unpaid_max=rnd.choice([0, 3]))]
+
+
+def settler(db, seed, seen):
+    rnd = random.Random(seed)
+    for _ in range(CALLS):
+        rows = db.execute(
+            "SELECT id FROM orders WHERE status = 'placed' ORDER BY random() LIMIT 30"
+        )
+        ids = [row[0] for row in rows]
+        move = rnd.choice(["cancel", "cancel", "pay", "expire"])
+        if ids:
+            seen += [f"{move} {one.outcome}" for one in settle(db, move, ids)]
+
+
+def upserter(db, skus):
+    """As the catalogue's follower: sorted."""
+    for _ in range(2 * CALLS):
+        db.execute(
+            "UPDATE skus SET revision = revision + 1 FROM (SELECT sku AS s FROM skus WHERE sku = ANY (%s)"
+            " ORDER BY sku FOR NO KEY UPDATE) x WHERE sku = x.s",
+            (skus,),
+        )
+
+
+def test_the_books_agree_whatever_meets(connect):
+    db = connect()
+    skus = [f"S{at}" for at in range(SKUS)]
+    for sku in skus:
+        add_sku(db, sku, 300)
+    db.execute(
+        "INSERT INTO discount_codes (code, kind, value, limit_total, limit_per_customer)"
+        " VALUES ('TEN', 'fixed', 10, 60, 20)"
+    )
+    twins = [(unique("gst_"), unique("k")) for _ in range(30)]
+    seen, failed, wrong = [], [], []
+
+    def guarded(work, *arguments):
+        try:
+            work(connect(), *arguments)
+        except Exception as error:
+            failed.append(error)
+
+    work = [(placer, seed, skus, twins, seen) for seed in range(4)]
+    work += [(settler, 100 + seed, seen) for seed in range(3)]
+    work += [(upserter, skus)]
+    threads = [threading.Thread(target=guarded, args=each) for each in work]
+    for each in threads:
+        each.start()
+    while any(each.is_alive() for each in threads):
+        wrong += imbalances(db)
+    assert failed == [] and wrong == [] and imbalances(db) == []
+    assert {"placed", "replayed", "refused", "cancel done", "pay done"} <= set(seen)
+    doubles = db.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM idempotency GROUP BY subject, key HAVING count(*) > 1) x"
+    )
+    assert doubles.fetchone()[0] == 0
+    orders, keys = (
+        db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        for table in ("orders", "idempotency")
+    )
+    assert orders == keys  # each order has its key, and no key is without its order
+    used = db.execute("SELECT used FROM discount_codes").fetchone()[0]
+    assert 0 <= used <= 60
