@@ -46,15 +46,10 @@ def test_a_metric_is_updated_by_its_processes(metric):
     assert [each for each in others if re.search(rf"\b{metric.enum}\b", TEXTS[each])] == []
 
 
-# Declared ahead of the services that read them; gone when those are there.
-AWAITED = ("SOUK_GUEST_KEYS",)
-
-
 @pytest.mark.parametrize("setting", PROJECT.settings, ids=lambda each: each.env)
 def test_a_setting_is_read_by_its_processes(setting):
     programs = [each for each in setting.process if each != "local"]
-    if setting.env not in AWAITED:
-        assert lacking(rf"(->|\.){setting.member}", programs) == []
+    assert lacking(rf"(->|\.){setting.member}", programs) == []
     if "local" in setting.process:
         computed = re.sub("^SOUK_[A-Z]+", "}", setting.env)  # f"SOUK_{service}_PROCESSES"
         assert setting.env in SCRIPTS or computed in SCRIPTS
