@@ -3,11 +3,14 @@
 import base64
 import hashlib
 import hmac
+import importlib.util
+import random
 import re
 import unicodedata
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from support.api import Api, euro
@@ -722,3 +725,139 @@ def test_without_postgresql_nothing_is_lost_and_it_recovers():
         assert guest.look() == before
         again = guest.ask("POST", "/items", key="away", sku=sku, quantity=1)
         assert guest.take(again)["items_count"] == 2
+
+
+# ---- what carts show is what orders charge ----
+
+
+def oracle():
+    """The exact computation of the unit tests."""
+    path = Path(__file__).parents[1] / "unit" / "workers" / "orders" / "test_totals_oracle.py"
+    spec = importlib.util.spec_from_file_location("totals_oracle", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def case_of(shelf, cart, lines):
+    """The oracle's case of a cart: what the database says of its method, code and taxes."""
+    taxes = shelf.sql("SELECT country, category, rate_ppm, inclusive FROM tax_rates")
+    price, free, countries, active = shelf.sql(
+        "SELECT price, free_above, countries, active FROM shipping_methods WHERE id = %s",
+        cart["shipping_method"],
+    )[0]
+    code = (
+        cart["discount_code"]
+        and shelf.sql(
+            "SELECT kind, value, minimum, active FROM discount_codes WHERE code = %s",
+            cart["discount_code"],
+        )[0]
+    )
+    names = ("country", "category", "rate_ppm", "inclusive")
+    return {
+        "now": 0,
+        "country": cart["shipping_address"]["country"],
+        "taxes": [dict(zip(names, row, strict=True)) for row in taxes],
+        "shipping": {"price": price, "free_from": free, "countries": countries, "active": active},
+        "discount": code
+        and {
+            **dict(zip(("kind", "value", "minimum", "active"), code, strict=True)),
+            "starts_at": None,
+            "ends_at": None,
+        },
+        "lines": lines,
+    }
+
+
+def test_random_carts_cost_what_decimal_says_and_checkout_takes_it(stack, shelf):
+    exact = oracle()
+    dice = random.Random(20261125)
+    shelf.sql(
+        "INSERT INTO tax_rates (country, category, rate_ppm, inclusive, name) VALUES"
+        " ('MX', 'standard', 160000, true, 'IVA'), ('MX', 'books', 100000, false, 'IVA')"
+    )
+    shelf.sql("INSERT INTO discount_codes (code, kind, value) VALUES ('THIRD', 'percent', 333333)")
+    things = [
+        {
+            "unit_price": dice.choice([0, 1, 99, 1999, dice.randint(1, 10**6)]),
+            "tax_category": dice.choice(["standard", "books", "food"]),
+        }
+        for _ in range(12)
+    ]
+    for thing in things:
+        thing["sku"] = shelf.put(
+            price=thing["unit_price"], tax_category=thing["tax_category"], stock=10**6
+        )
+    for _ in range(25):
+        guest = Buyer.guest(stack)
+        chosen = dice.sample(things, dice.randint(1, 6))
+        lines = [{**thing, "quantity": dice.choice([1, 2, 3, 999])} for thing in chosen]
+        guest.open(*[(line["sku"], line["quantity"]) for line in lines])
+        country = dice.choice(["DE", "US", "MX", "CH"])
+        code = dice.choice([None, "TEN", "THIRD"])
+        guest.change(
+            "PATCH",
+            email="jo@example.com",
+            shipping_address={**ADDRESS, "country": country},
+            shipping_method=dice.choice(
+                ["parcel", "pigeon"] if country in ("DE", "US") else ["pigeon"]
+            ),
+            discount_code=code,
+        )
+        wanted = exact.expected(case_of(shelf, guest.cart, lines))
+        assert amounts(guest.cart) == tuple(
+            wanted[name] for name in ("items", "discount", "shipping", "tax", "grand")
+        )
+        assert guest.cart["taxes_included"] == wanted["taxes_included"]
+        rows = [
+            [
+                line["subtotal"]["amount"],
+                line["discount"]["amount"],
+                line["tax"]["amount"],
+                line["total"]["amount"],
+                line["tax_rate_ppm"],
+                line["tax_included"],
+            ]
+            for line in guest.cart["items"]
+        ]
+        assert rows == wanted["lines"]
+        order = checkout(guest)
+        assert order.status_code == 201, order.text
+        assert amounts(order.json()) == amounts(guest.cart)
+        charged = [
+            (line["sku"], line["discount"], line["tax"], line["total"])
+            for line in order.json()["items"]
+        ]
+        assert charged == [
+            (line["sku"], line["discount"], line["tax"], line["total"])
+            for line in guest.cart["items"]
+        ]
+
+
+def checkout(buyer):
+    """The order that the cart makes, at the total that it shows."""
+    headers = {
+        "If-Match": buyer.get(buyer.path).headers["ETag"],
+        "Idempotency-Key": uuid.uuid4().hex,
+    }
+    body = {"expected_total": buyer.cart["grand_total"], "payment_method": "manual"}
+    return buyer.post(buyer.path + "/checkout", json=body, headers=headers)
+
+
+def test_an_ordered_cart_is_closed_until_its_order_is_cancelled(shelf, guest):
+    sku = shelf.put()
+    guest.open((sku, 1))
+    guest.change(
+        "PATCH", email="jo@example.com", shipping_address=ADDRESS, shipping_method="parcel"
+    )
+    order = checkout(guest).json()
+    assert guest.look()["status"] == "ordered"
+    refused(guest.ask("POST", "/items", sku=sku, quantity=1), 409, "cart_not_open")
+    refused(guest.get("/v1/me/cart"), 404, "not_found")
+    answer = guest.post(
+        f"/v1/orders/{order['id']}/cancel", headers={"Idempotency-Key": uuid.uuid4().hex}
+    )
+    assert answer.status_code == 200, answer.text
+    assert guest.look()["status"] == "open"
+    guest.add(sku)
+    assert guest.line(sku)["quantity"] == 2

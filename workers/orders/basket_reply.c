@@ -259,10 +259,14 @@ static void s_totals(souk_ctx_t *ctx, const orders_totals_t *totals, orders_cart
     orders_cart_set_taxes_included(ret, totals->taxes_included);
 }
 
-static uint64_t s_mix(uint64_t hash, const void *data, size_t bytes) {
-    const unsigned char *at = data;
-    for (size_t i = 0; i < bytes; i++) {
-        hash = (hash ^ at[i]) * 0x100000001b3U; /* FNV-1a */
+/* FNV-1a, by whole numbers and by bytes. */
+static uint64_t s_mix_int(uint64_t hash, int64_t value) {
+    return (hash ^ (uint64_t)value) * 0x100000001b3U;
+}
+
+static uint64_t s_mix_text(uint64_t hash, souk_str_t text) {
+    for (size_t i = 0; i < text.size; i++) {
+        hash = s_mix_int(hash, (unsigned char)text.data[i]);
     }
     return hash;
 }
@@ -278,19 +282,21 @@ static souk_str_t s_pricing_tag(souk_ctx_t *ctx, const orders_basket_t *self,
         const int64_t numbers[] = {line->known,   line->sellable,      line->price,
                                    left,          priced->discount,    priced->tax,
                                    priced->total, priced->tax_rate_ppm};
-        hash = s_mix(hash, numbers, sizeof numbers);
-        hash = s_mix(hash, line->name.data, line->name.size);
-        hash = s_mix(hash, line->slug.data, line->slug.size);
-        hash = s_mix(hash, line->options.data, line->options.size);
+        for (size_t k = 0; k < SOUK_COUNT_OF(numbers); k++) {
+            hash = s_mix_int(hash, numbers[k]);
+        }
+        hash = s_mix_text(s_mix_text(s_mix_text(hash, line->name), line->slug), line->options);
     }
     const orders_totals_t *totals = &price->totals;
     const int64_t numbers[] = {totals->discount, totals->shipping, totals->tax, totals->grand,
                                totals->taxes_included};
-    hash = s_mix(hash, numbers, sizeof numbers);
-    for (size_t i = 0; i < price->problems_count; i++) {
-        hash = s_mix(hash, &price->problems[i].code, sizeof price->problems[i].code);
+    for (size_t k = 0; k < SOUK_COUNT_OF(numbers); k++) {
+        hash = s_mix_int(hash, numbers[k]);
     }
-    return souk_arena_printf(souk_ctx_arena(ctx), "%08" PRIx32, (uint32_t)(hash ^ hash >> 32));
+    for (size_t i = 0; i < price->problems_count; i++) {
+        hash = s_mix_int(hash, price->problems[i].code);
+    }
+    return souk_arena_printf(souk_ctx_arena(ctx), "%08" PRIx32, (uint32_t)(hash >> 32));
 }
 
 souk_err_t orders_basket_reply(souk_ctx_t *ctx, const orders_basket_t *self, bool strict,

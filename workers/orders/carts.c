@@ -32,7 +32,7 @@ static souk_err_t s_guest(souk_ctx_t *ctx, s_guest_t *ret) {
 souk_err_t orders_guests_create(souk_ctx_t *ctx, const orders_guests_create_req_t *req,
                                 orders_guests_create_rep_t *ret_rep) {
     (void)req;
-    s_guest_t guest;
+    s_guest_t guest = {0};
     SOUK_TRY(s_guest(ctx, &guest));
     orders_guests_create_rep_set_guest_token(ret_rep, guest.token);
     orders_guests_create_rep_set_subject(ret_rep, guest.subject);

@@ -12,17 +12,18 @@
 
 /* ---- what all do ----------------------------------------------------------------------------- */
 
-static souk_err_t s_open(souk_ctx_t *ctx, souk_str_t id, souk_str_t if_match,
-                         orders_basket_t **ret) {
+static souk_err_t s_lock(souk_ctx_t *ctx, souk_str_t id, orders_basket_t **ret) {
     const orders_basket_which_t which = {.id = id, .subject = souk_ctx_subject(ctx)};
-    orders_basket_t *basket;
-    SOUK_TRY(orders_basket_lock(ctx, &which, &basket));
+    return orders_basket_lock(ctx, &which, ret);
+}
+
+static souk_err_t s_require_open(souk_ctx_t *ctx, const orders_basket_t *basket,
+                                 souk_str_t if_match) {
     SOUK_TRY(orders_require_version(ctx, if_match, basket->version));
     if (basket->status != ORDERS_CART_STATUS_OPEN) {
         return souk_ctx_fail(ctx, SOUK_ERR_CART_NOT_OPEN, "the cart was %s",
                              basket->status == ORDERS_CART_STATUS_ORDERED ? "ordered" : "merged");
     }
-    *ret = basket;
     return SOUK_OK;
 }
 
@@ -50,7 +51,8 @@ static souk_err_t s_require_quantity(souk_ctx_t *ctx, int64_t quantity, souk_str
 static souk_err_t s_add(souk_ctx_t *ctx, const void *request, void *ret_rep) {
     const orders_carts_items_add_req_t *req = request;
     orders_basket_t *basket;
-    SOUK_TRY(s_open(ctx, req->id, req->if_match, &basket));
+    SOUK_TRY(s_lock(ctx, req->id, &basket));
+    SOUK_TRY(s_require_open(ctx, basket, req->if_match));
     orders_basket_line_t *line = orders_basket_line(basket, req->sku);
     if (line == NULL) {
         orders_basket_line_t added = {.sku = req->sku, .seen_price = ORDERS_NONE};
@@ -79,7 +81,8 @@ souk_err_t orders_carts_items_add(souk_ctx_t *ctx, const orders_carts_items_add_
 static souk_err_t s_set(souk_ctx_t *ctx, const void *request, void *ret_rep) {
     const orders_carts_items_set_req_t *req = request;
     orders_basket_t *basket;
-    SOUK_TRY(s_open(ctx, req->id, req->if_match, &basket));
+    SOUK_TRY(s_lock(ctx, req->id, &basket));
+    SOUK_TRY(s_require_open(ctx, basket, req->if_match));
     orders_basket_line_t *line = orders_basket_line(basket, req->sku);
     if (line == NULL) {
         return s_no_line(ctx, req->sku);
@@ -105,7 +108,8 @@ static const souk_pg_stmt_t s_delete_line = {
 static souk_err_t s_remove(souk_ctx_t *ctx, const void *request, void *ret_rep) {
     const orders_carts_items_remove_req_t *req = request;
     orders_basket_t *basket;
-    SOUK_TRY(s_open(ctx, req->id, req->if_match, &basket));
+    SOUK_TRY(s_lock(ctx, req->id, &basket));
+    SOUK_TRY(s_require_open(ctx, basket, req->if_match));
     orders_basket_line_t *line = orders_basket_line(basket, req->sku);
     if (line == NULL) {
         return s_no_line(ctx, req->sku);
@@ -220,7 +224,8 @@ static souk_err_t s_discount(souk_ctx_t *ctx, const orders_carts_update_req_t *r
 static souk_err_t s_update(souk_ctx_t *ctx, const void *request, void *ret_rep) {
     const orders_carts_update_req_t *req = request;
     orders_basket_t *basket;
-    SOUK_TRY(s_open(ctx, req->id, req->if_match, &basket));
+    SOUK_TRY(s_lock(ctx, req->id, &basket));
+    SOUK_TRY(s_require_open(ctx, basket, req->if_match));
     SOUK_TRY(s_email(ctx, req, basket));
     SOUK_TRY(s_address(ctx, req, basket));
     SOUK_TRY(s_method(ctx, req, basket));
@@ -236,7 +241,8 @@ souk_err_t orders_carts_update(souk_ctx_t *ctx, const orders_carts_update_req_t 
 static souk_err_t s_discount_remove(souk_ctx_t *ctx, const void *request, void *ret_rep) {
     const orders_carts_discount_remove_req_t *req = request;
     orders_basket_t *basket;
-    SOUK_TRY(s_open(ctx, req->id, req->if_match, &basket));
+    SOUK_TRY(s_lock(ctx, req->id, &basket));
+    SOUK_TRY(s_require_open(ctx, basket, req->if_match));
     if (basket->discount_code.data == NULL) {
         return souk_ctx_fail(ctx, SOUK_ERR_NOT_FOUND, "the cart has no discount code");
     }
