@@ -20,6 +20,8 @@ void users_account_read(const souk_pg_rows_t *rows, size_t row, users_account_t 
         .version = souk_pg_get_int(rows, row, 8),
         .email_verified = souk_pg_get_bool(rows, row, 9),
         .roles = users_roles_of(souk_pg_get_str(rows, row, 10)),
+        .name = souk_pg_get_str(rows, row, 11),
+        .locale = souk_pg_get_str(rows, row, 12),
     };
 }
 
@@ -50,13 +52,13 @@ souk_err_t users_actor(souk_ctx_t *ctx, bool lock, users_account_t *ret_account)
 }
 
 souk_err_t users_actor_prove(souk_ctx_t *ctx, souk_str_t password, users_account_t *ret_account) {
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, false, &account));
     const users_t *service = souk_ctx_service(ctx);
     const users_bucket_t bucket =
         users_bucket(service, USERS_BUCKET_CONFIRM, souk_ctx_session(ctx), SOUK_STR(""));
     SOUK_TRY(users_throttle_take(ctx, &bucket, 1));
-    souk_str_t form;
+    souk_str_t form = {0};
     if (users_password_form(souk_ctx_arena(ctx), password, &form) != SOUK_OK) {
         return SOUK_ERR_PASSWORD_WRONG;
     }
@@ -72,7 +74,7 @@ souk_err_t users_actor_prove(souk_ctx_t *ctx, souk_str_t password, users_account
 
 souk_err_t users_actor_again(souk_ctx_t *ctx, const users_account_t *proven,
                              users_account_t *ret_account) {
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, true, &account));
     if (!souk_str_equal(account.password_hash, proven->password_hash)) {
         return SOUK_ERR_PASSWORD_WRONG;
@@ -83,16 +85,10 @@ souk_err_t users_actor_again(souk_ctx_t *ctx, const users_account_t *proven,
 
 /* ---- passwords ---- */
 
-static void s_show_hashes(const users_t *service) {
-    souk_metric_set(service->hashes_running, users_hasher_running(service->hasher));
-}
-
 souk_err_t users_password_hash(souk_ctx_t *ctx, souk_str_t password, souk_str_t *ret_hash) {
     users_t *service = souk_ctx_service(ctx);
     char hash[USERS_HASH_BYTES_MAX];
-    souk_err_t err = users_hasher_make(service->hasher, password, souk_ctx_remaining_ms(ctx), hash);
-    s_show_hashes(service);
-    SOUK_TRY(err);
+    SOUK_TRY(users_hasher_make(service->hasher, password, souk_ctx_remaining_ms(ctx), hash));
     souk_metric_add(service->hashes, 1);
     souk_str_t copy = souk_arena_copy(souk_ctx_arena(ctx), souk_str_of(hash));
     if (copy.data == NULL) {
@@ -105,17 +101,15 @@ souk_err_t users_password_hash(souk_ctx_t *ctx, souk_str_t password, souk_str_t 
 souk_err_t users_password_check(souk_ctx_t *ctx, souk_str_t hash, souk_str_t password,
                                 bool *ret_right) {
     users_t *service = souk_ctx_service(ctx);
-    souk_err_t err =
-        users_hasher_verify(service->hasher, hash, password, souk_ctx_remaining_ms(ctx), ret_right);
-    s_show_hashes(service);
-    SOUK_TRY(err);
+    SOUK_TRY(users_hasher_verify(service->hasher, hash, password, souk_ctx_remaining_ms(ctx),
+                                 ret_right));
     souk_metric_add(service->hashes, 1);
     return SOUK_OK;
 }
 
 souk_err_t users_password_new(souk_ctx_t *ctx, souk_str_t given, souk_str_t email_folded,
                               souk_str_t *ret_password) {
-    souk_str_t form;
+    souk_str_t form = {0};
     souk_err_t err = users_password_form(souk_ctx_arena(ctx), given, &form);
     if (err == SOUK_ERR_NO_MEMORY) {
         return err;

@@ -114,7 +114,7 @@ souk_err_t users_address_fill(const souk_pg_rows_t *rows, size_t row,
 souk_err_t users_addresses_list(souk_ctx_t *ctx, const users_addresses_list_req_t *req,
                                 users_addresses_list_rep_t *ret_rep) {
     (void)req;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, false, &account));
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
@@ -145,7 +145,7 @@ static souk_err_t s_read(souk_ctx_t *ctx, souk_str_t id, souk_str_t user_id,
 
 souk_err_t users_addresses_get(souk_ctx_t *ctx, const users_addresses_get_req_t *req,
                                users_addresses_get_rep_t *ret_rep) {
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, false, &account));
     const souk_pg_rows_t *rows;
     SOUK_TRY(s_read(ctx, req->id, account.id, &rows));
@@ -187,7 +187,7 @@ static souk_err_t s_store(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt, const add
 
 static souk_err_t s_create(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_addresses_create_req_t *req = arg;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, true, &account));
     address_t address = {
         .texts = {req->name, req->company, req->line1, req->line2, req->city, req->region,
@@ -251,7 +251,7 @@ static void s_merge(const users_addresses_update_req_t *req, const souk_pg_rows_
 
 static souk_err_t s_change(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_addresses_update_req_t *req = arg;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, true, &account));
     const souk_pg_rows_t *rows;
     SOUK_TRY(s_read(ctx, req->id, account.id, &rows));
@@ -270,7 +270,7 @@ souk_err_t users_addresses_update(souk_ctx_t *ctx, const users_addresses_update_
 static souk_err_t s_remove(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const users_addresses_delete_req_t *req = arg;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, true, &account));
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));

@@ -29,7 +29,7 @@ static souk_err_t s_value(souk_ctx_t *ctx, souk_str_t json, souk_str_t *ret_valu
 
 static souk_err_t s_fill(souk_ctx_t *ctx, const souk_pg_rows_t *rows, size_t row,
                          users_audit_entry_t *entry) {
-    souk_str_t before, after, request_id = souk_pg_get_str(rows, row, 7);
+    souk_str_t before = {0}, after = {0}, request_id = souk_pg_get_str(rows, row, 7);
     SOUK_TRY(s_value(ctx, souk_pg_get_str(rows, row, 5), &before));
     SOUK_TRY(s_value(ctx, souk_pg_get_str(rows, row, 6), &after));
     users_audit_entry_set_id(entry, souk_pg_get_str(rows, row, 0));

@@ -206,7 +206,7 @@ static souk_err_t s_insert_key(souk_ctx_t *ctx, const users_api_keys_create_req_
 static souk_err_t s_create(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_api_keys_create_req_t *req = arg;
     users_api_keys_create_rep_t *rep = ret_rep;
-    souk_str_t name, owner;
+    souk_str_t name = {0}, owner = {0};
     SOUK_TRY(users_line(ctx, "/name", req->name, 100, &name));
     SOUK_TRY(s_check_scopes(ctx, req));
     bool ends = souk_bits_has(&req->bits, USERS_API_KEYS_CREATE_REQ_EXPIRES_AT_BIT);

@@ -112,8 +112,12 @@ souk_err_t users_cursor(souk_ctx_t *ctx, souk_str_t cursor, const char *prefix) 
 /* ---- reads ---- */
 
 static souk_err_t s_search_args(souk_ctx_t *ctx, souk_str_t q, souk_pg_args_t *args) {
-    souk_str_t line, from;
-    SOUK_TRY(users_line(ctx, "q", q, 254, &line));
+    souk_str_t line = {0}, from = {0};
+    souk_err_t err = souk_text_line(souk_ctx_arena(ctx), q, 254, &line);
+    if (err == SOUK_ERR_VALIDATION) {
+        return souk_ctx_fail(ctx, err, "q is nothing to look for");
+    }
+    SOUK_TRY(err);
     SOUK_TRY(souk_text_fold(souk_ctx_arena(ctx), line, &from));
     /* Behind every text that begins so: no text holds U+10FFFF. */
     souk_str_t to =

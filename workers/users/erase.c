@@ -82,7 +82,7 @@ static const souk_pg_stmt_t s_erasures[] = {
 static souk_err_t s_erase(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const users_account_t *proven = arg;
-    users_account_t account;
+    users_account_t account = {0};
     bool is_last = false;
     SOUK_TRY(users_lock_with_admins(ctx, proven->id, &is_last));
     SOUK_TRY(users_actor_again(ctx, proven, &account));
@@ -105,7 +105,7 @@ static souk_err_t s_erase(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
 
 souk_err_t users_me_erase(souk_ctx_t *ctx, const users_me_erase_req_t *req,
                           users_me_erase_rep_t *ret_rep) {
-    users_account_t proven;
+    users_account_t proven = {0};
     SOUK_TRY(users_actor_prove(ctx, req->password, &proven));
     return souk_pg_write(ctx, s_erase, &proven, ret_rep);
 }

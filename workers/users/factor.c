@@ -58,7 +58,7 @@ static souk_err_t s_show(souk_ctx_t *ctx, const users_account_t *account, const 
 
 static souk_err_t s_enrol(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_t *service = souk_ctx_service(ctx);
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor_again(ctx, arg, &account));
     if (account.totp_sealed.data != NULL) {
         return SOUK_ERR_TOTP_ACTIVE;
@@ -77,7 +77,7 @@ static souk_err_t s_enrol(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
 
 souk_err_t users_totp_enrol(souk_ctx_t *ctx, const users_totp_enrol_req_t *req,
                             users_totp_enrol_rep_t *ret_rep) {
-    users_account_t proven;
+    users_account_t proven = {0};
     SOUK_TRY(users_actor_prove(ctx, req->password, &proven));
     return souk_pg_write(ctx, s_enrol, &proven, ret_rep);
 }
@@ -114,7 +114,7 @@ static souk_err_t s_make_codes(souk_ctx_t *ctx, souk_str_t user_id, users_totp_c
 static souk_err_t s_confirm(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_totp_confirm_req_t *req = arg;
     const users_t *service = souk_ctx_service(ctx);
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, true, &account));
     if (account.totp_sealed.data != NULL) {
         return SOUK_ERR_TOTP_ACTIVE;
@@ -162,7 +162,7 @@ typedef struct {
 static souk_err_t s_disable(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const disable_t *self = arg;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor_again(ctx, &self->proven, &account));
     if (account.totp_sealed.data == NULL) {
         return SOUK_ERR_TOTP_INACTIVE;

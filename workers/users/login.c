@@ -99,7 +99,7 @@ static souk_err_t s_open(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     if (souk_pg_count(rows) == 0) {
         return SOUK_ERR_CREDENTIALS_WRONG;
     }
-    users_account_t account;
+    users_account_t account = {0};
     users_account_read(rows, 0, &account);
     if (!souk_str_equal(account.password_hash, self->account.password_hash)) {
         return SOUK_ERR_CREDENTIALS_WRONG;

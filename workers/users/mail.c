@@ -26,7 +26,7 @@ static const souk_pg_stmt_t s_use = {
            " AND expires_at > now()"};
 
 souk_err_t users_token_send(souk_ctx_t *ctx, users_token_kind_t kind, const char *event,
-                            const users_account_t *account, souk_str_t name, souk_str_t locale) {
+                            const users_account_t *account) {
     const users_t *service = souk_ctx_service(ctx);
     char token[USERS_ONE_TIME_CHARS + 1];
     users_hash_t hash;
@@ -44,8 +44,8 @@ souk_err_t users_token_send(souk_ctx_t *ctx, users_token_kind_t kind, const char
     users_json_begin(&json);
     users_json_str(&json, "user_id", account->id);
     users_json_str(&json, "email", account->email);
-    users_json_str(&json, "name", name);
-    users_json_str(&json, "locale", locale);
+    users_json_str(&json, "name", account->name);
+    users_json_str(&json, "locale", account->locale);
     users_json_str(&json, "token", souk_str_of(token));
     users_json_time(&json, "expires_at", souk_pg_get_time(rows, 0, 0));
     souk_str_t payload;

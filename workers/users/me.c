@@ -75,10 +75,10 @@ souk_err_t users_me_get(souk_ctx_t *ctx, const users_me_get_req_t *req,
 
 static souk_err_t s_me_update(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_me_update_req_t *req = arg;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, true, &account));
     SOUK_TRY(users_require_version(req->if_match, account.version));
-    souk_str_t name, phone = req->phone, folded = {0};
+    souk_str_t name = {0}, phone = req->phone, folded = {0};
     SOUK_TRY(users_line(ctx, "/name", req->name, 200, &name));
     if (name.data != NULL) {
         SOUK_TRY(souk_text_fold(souk_ctx_arena(ctx), name, &folded));
@@ -139,7 +139,7 @@ souk_err_t users_sessions_fill(souk_ctx_t *ctx, const souk_pg_rows_t *rows, size
 souk_err_t users_sessions_list(souk_ctx_t *ctx, const users_sessions_list_req_t *req,
                                users_sessions_list_rep_t *ret_rep) {
     (void)req;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, false, &account));
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
@@ -160,7 +160,7 @@ souk_err_t users_sessions_list(souk_ctx_t *ctx, const users_sessions_list_req_t 
 static souk_err_t s_sessions_delete(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const users_sessions_delete_req_t *req = arg;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, true, &account));
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));

@@ -7,7 +7,7 @@
 
 static const souk_pg_stmt_t s_present = {
     .name = "users_reset_present",
-    .sql = "SELECT " USERS_ACCOUNT_SQL ", u.name, u.locale FROM users u"
+    .sql = "SELECT " USERS_ACCOUNT_SQL " FROM users u"
            " WHERE u.email_folded = $1 AND u.status = 'active' FOR NO KEY UPDATE"};
 static const souk_pg_stmt_t s_set_password = {
     .name = "users_password_set",
@@ -50,7 +50,7 @@ typedef struct {
 static souk_err_t s_password_change(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const change_t *self = arg;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor_again(ctx, &self->proven, &account));
     SOUK_TRY(users_sessions_end(ctx, account.id, souk_ctx_session(ctx)));
     return s_change(ctx, &account, self->hash, false);
@@ -59,7 +59,7 @@ static souk_err_t s_password_change(souk_ctx_t *ctx, const void *arg, void *ret_
 souk_err_t users_password_change(souk_ctx_t *ctx, const users_password_change_req_t *req,
                                  users_password_change_rep_t *ret_rep) {
     change_t change = {0};
-    souk_str_t password;
+    souk_str_t password = {0};
     SOUK_TRY(users_actor_prove(ctx, req->current_password, &change.proven));
     SOUK_TRY(users_password_new(ctx, req->password, change.proven.email_folded, &password));
     SOUK_TRY(users_password_hash(ctx, password, &change.hash));
@@ -85,11 +85,9 @@ static souk_err_t s_reset_request(souk_ctx_t *ctx, const void *arg, void *ret_re
     if (souk_pg_count(rows) == 0 || !taken) {
         return SOUK_OK; /* whoever floods: the tokens of the mails before are still valid */
     }
-    users_account_t account;
+    users_account_t account = {0};
     users_account_read(rows, 0, &account);
-    return users_token_send(ctx, USERS_TOKEN_PASSWORD, "user.password_reset_requested", &account,
-                            souk_pg_get_str(rows, 0, USERS_ACCOUNT_COLUMNS),
-                            souk_pg_get_str(rows, 0, USERS_ACCOUNT_COLUMNS + 1));
+    return users_token_send(ctx, USERS_TOKEN_PASSWORD, "user.password_reset_requested", &account);
 }
 
 souk_err_t users_password_reset(souk_ctx_t *ctx, const users_password_reset_req_t *req,
@@ -115,7 +113,7 @@ typedef struct {
 static souk_err_t s_reset_confirm(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const confirm_t *self = arg;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_token_claim(ctx, USERS_TOKEN_PASSWORD, self->token, self->user_id, &account));
     SOUK_TRY(users_sessions_end(ctx, account.id, SOUK_STR("")));
     SOUK_TRY(s_change(ctx, &account, self->hash, true));
@@ -131,10 +129,10 @@ souk_err_t users_password_reset_confirm(souk_ctx_t *ctx,
     const users_bucket_t bucket = users_bucket(souk_ctx_service(ctx), USERS_BUCKET_TOKEN,
                                                SOUK_STR(""), users_client_address(ctx));
     SOUK_TRY(users_throttle_take(ctx, &bucket, 1));
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_token_find(ctx, USERS_TOKEN_PASSWORD, req->token, &account));
     SOUK_TRY(users_throttle_give(ctx, &bucket, 1));
-    souk_str_t password;
+    souk_str_t password = {0};
     SOUK_TRY(users_password_new(ctx, req->password, account.email_folded, &password));
     confirm_t confirm = {.token = req->token, .user_id = account.id};
     SOUK_TRY(users_password_hash(ctx, password, &confirm.hash));

@@ -86,7 +86,7 @@ static souk_err_t s_exchange(souk_ctx_t *ctx, const refresh_t *self, const souk_
     souk_pg_int(&args, service->config->users_refresh_days);
     const souk_pg_rows_t *rotated;
     SOUK_TRY(souk_pg_run(ctx, &s_rotate, &args, &rotated));
-    users_account_t account;
+    users_account_t account = {0};
     users_account_read(rows, 0, &account);
     const users_session_grant_t grant = {
         .session = souk_str_of(next.session),
@@ -156,7 +156,7 @@ souk_err_t users_logout(souk_ctx_t *ctx, const users_logout_req_t *req,
 static souk_err_t s_logout_all_do(souk_ctx_t *ctx, const void *req, void *ret_rep) {
     (void)req;
     (void)ret_rep;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, true, &account));
     return users_sessions_end(ctx, account.id, SOUK_STR(""));
 }

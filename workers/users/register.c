@@ -33,7 +33,7 @@ static souk_err_t s_attempted(souk_ctx_t *ctx, const register_t *self) {
     if (souk_pg_count(rows) == 0) {
         return SOUK_ERR_RETRY; /* it was erased meanwhile: the address is free again */
     }
-    users_account_t account;
+    users_account_t account = {0};
     users_account_read(rows, 0, &account);
     const users_bucket_t bucket =
         users_bucket(souk_ctx_service(ctx), USERS_BUCKET_MAIL_ATTEMPT, account.id, SOUK_STR(""));
@@ -46,8 +46,8 @@ static souk_err_t s_attempted(souk_ctx_t *ctx, const register_t *self) {
     users_json_begin(&json);
     users_json_str(&json, "user_id", account.id);
     users_json_str(&json, "email", account.email);
-    users_json_str(&json, "name", souk_pg_get_str(rows, 0, USERS_ACCOUNT_COLUMNS));
-    users_json_str(&json, "locale", souk_pg_get_str(rows, 0, USERS_ACCOUNT_COLUMNS + 1));
+    users_json_str(&json, "name", account.name);
+    users_json_str(&json, "locale", account.locale);
     souk_str_t payload;
     SOUK_TRY(users_json_end(&json, souk_ctx_arena(ctx), &payload));
     return users_event(ctx, "user.register_attempted", account.id, payload);
@@ -57,7 +57,8 @@ static souk_err_t s_register(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const register_t *self = arg;
     users_register_rep_t *rep = ret_rep;
     char id[SOUK_ID_BYTES_MAX];
-    users_account_t account = {.email = self->email.shown, .id = {.data = id}};
+    users_account_t account = {
+        .id = {.data = id}, .email = self->email.shown, .name = self->name, .locale = self->locale};
     account.id.size = souk_id_new("usr_", id);
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
@@ -73,8 +74,7 @@ static souk_err_t s_register(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     users_register_rep_set_email(rep, self->email.shown);
     if (souk_pg_affected(rows) == 1) {
         *self->outcome = "made";
-        return users_token_send(ctx, USERS_TOKEN_EMAIL, "user.registered", &account, self->name,
-                                self->locale);
+        return users_token_send(ctx, USERS_TOKEN_EMAIL, "user.registered", &account);
     }
     *self->outcome = "known";
     return s_attempted(ctx, self);
@@ -100,7 +100,7 @@ souk_err_t users_register(souk_ctx_t *ctx, const users_register_req_t *req,
                           users_register_rep_t *ret_rep) {
     const char *outcome = "failed";
     register_t self = {.outcome = &outcome};
-    souk_str_t password;
+    souk_str_t password = {0};
     SOUK_TRY(s_forms(ctx, req, &self, &password));
     const users_bucket_t bucket = users_bucket(souk_ctx_service(ctx), USERS_BUCKET_REGISTER,
                                                SOUK_STR(""), users_client_address(ctx));
@@ -125,13 +125,11 @@ static const souk_pg_stmt_t s_verified = {
     .name = "users_email_verified",
     .sql = "UPDATE users SET email_verified_at = COALESCE(email_verified_at, now()),"
            " version = version + 1, updated_at = now() WHERE id = $1"};
-static const souk_pg_stmt_t s_names = {.name = "users_names",
-                                       .sql = "SELECT name, locale FROM users WHERE id = $1"};
 
 static souk_err_t s_verify(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const verify_t *self = arg;
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_token_claim(ctx, USERS_TOKEN_EMAIL, self->token, self->user_id, &account));
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
@@ -151,7 +149,7 @@ souk_err_t users_email_verify(souk_ctx_t *ctx, const users_email_verify_req_t *r
     const users_bucket_t bucket = users_bucket(souk_ctx_service(ctx), USERS_BUCKET_TOKEN,
                                                SOUK_STR(""), users_client_address(ctx));
     SOUK_TRY(users_throttle_take(ctx, &bucket, 1));
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_token_find(ctx, USERS_TOKEN_EMAIL, req->token, &account));
     SOUK_TRY(users_throttle_give(ctx, &bucket, 1));
     const verify_t verify = {.token = req->token, .user_id = account.id};
@@ -161,7 +159,7 @@ souk_err_t users_email_verify(souk_ctx_t *ctx, const users_email_verify_req_t *r
 static souk_err_t s_resend(souk_ctx_t *ctx, const void *req, void *ret_rep) {
     (void)req;
     const users_t *service = souk_ctx_service(ctx);
-    users_account_t account;
+    users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, true, &account));
     if (account.email_verified) {
         return souk_ctx_fail(ctx, SOUK_ERR_CONFLICT, "the address is confirmed already");
@@ -169,14 +167,8 @@ static souk_err_t s_resend(souk_ctx_t *ctx, const void *req, void *ret_rep) {
     const users_bucket_t bucket =
         users_bucket(service, USERS_BUCKET_MAIL_VERIFY, account.id, SOUK_STR(""));
     SOUK_TRY(users_throttle_take(ctx, &bucket, 1));
-    souk_pg_args_t args;
-    souk_pg_args_init(&args, souk_ctx_arena(ctx));
-    souk_pg_str(&args, account.id);
-    const souk_pg_rows_t *rows;
-    SOUK_TRY(souk_pg_run(ctx, &s_names, &args, &rows));
     users_email_resend_rep_set_expires_in(ret_rep, service->config->users_verify_s);
-    return users_token_send(ctx, USERS_TOKEN_EMAIL, "user.email_verification_requested", &account,
-                            souk_pg_get_str(rows, 0, 0), souk_pg_get_str(rows, 0, 1));
+    return users_token_send(ctx, USERS_TOKEN_EMAIL, "user.email_verification_requested", &account);
 }
 
 souk_err_t users_email_resend(souk_ctx_t *ctx, const users_email_resend_req_t *req,

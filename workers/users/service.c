@@ -94,8 +94,10 @@ static bool s_slot_ok(void *service, void *slot) {
     return souk_pg_ok(slot);
 }
 
+/* Ten times a second: the gauges are set here too. */
 static bool s_ready(void *service) {
     const users_t *self = service;
+    souk_metric_set(self->hashes_running, users_hasher_running(self->hasher));
     souk_metric_set_us(self->keys_age, users_keys_age_us(self->keys));
     return users_keys_loaded(self->keys);
 }

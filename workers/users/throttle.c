@@ -1,6 +1,6 @@
 #include "throttle.h"
 
-#include <arpa/inet.h>
+#include "address.h"
 
 #define CONFIRM_GAP_MS 30000
 #define CONFIRM_BURST 10
@@ -130,22 +130,8 @@ souk_err_t users_throttle_give(souk_ctx_t *ctx, const users_bucket_t *buckets, s
 }
 
 souk_str_t users_client_address(souk_ctx_t *ctx) {
-    souk_str_t address = souk_ctx_address(ctx);
-    char text[INET6_ADDRSTRLEN];
-    unsigned char bytes[16];
-    if (address.size == 0 || address.size >= sizeof(text)) {
-        return SOUK_STR("");
-    }
-    memcpy(text, address.data, address.size);
-    text[address.size] = '\0';
-    static const unsigned char mapped[12] = {[10] = 0xff, [11] = 0xff}; /* ::ffff:192.0.2.1 */
-    if (inet_pton(AF_INET6, text, bytes) != 1 || memcmp(bytes, mapped, sizeof(mapped)) == 0) {
-        return address;
-    }
-    memset(bytes + 8, 0, 8);
-    if (inet_ntop(AF_INET6, bytes, text, sizeof(text)) == NULL) {
-        return address;
-    }
-    souk_str_t copy = souk_arena_copy(souk_ctx_arena(ctx), souk_str_of(text));
+    char form[USERS_ADDRESS_BYTES_MAX];
+    users_address_form(souk_ctx_address(ctx), form);
+    souk_str_t copy = souk_arena_copy(souk_ctx_arena(ctx), souk_str_of(form));
     return copy.data != NULL ? copy : SOUK_STR("");
 }

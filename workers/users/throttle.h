@@ -41,8 +41,8 @@ SOUK_MUST_CHECK souk_err_t users_throttle_try(souk_ctx_t *ctx, const users_bucke
 SOUK_MUST_CHECK souk_err_t users_throttle_give(souk_ctx_t *ctx, const users_bucket_t *buckets,
                                                size_t count);
 
-/* The client's address as it is throttled and remembered: IPv6 by its first 64 bits, which one
- * customer has all of. In the call's arena; "" when unknown. */
+/* The client's address as it is throttled and remembered (address.h). In the call's arena; "" when
+ * unknown. */
 souk_str_t users_client_address(souk_ctx_t *ctx);
 
 #endif

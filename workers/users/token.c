@@ -54,8 +54,10 @@ void users_refresh_make(const char *session, const uint8_t *family,
     ret_text[PREFIX_CHARS + SOUK_ULID_CHARS] = '.';
     souk_base64_encode(bytes, sizeof(bytes), ret_text + PREFIX_CHARS + SOUK_ULID_CHARS + 1);
     ret_text[USERS_REFRESH_CHARS] = '\0';
-    snprintf(ret_refresh->session, sizeof(ret_refresh->session), "%s", session);
-    s_refresh_hashes(bytes, ret_refresh);
+    users_refresh_t refresh = {0};
+    snprintf(refresh.session, sizeof(refresh.session), "%s", session);
+    s_refresh_hashes(bytes, &refresh);
+    *ret_refresh = refresh;
 }
 
 bool users_refresh_parse(souk_str_t text, users_refresh_t *ret_refresh,

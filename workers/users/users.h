@@ -30,7 +30,8 @@ typedef struct {
 
 /* An account's row. Texts live as long as the call; data NULL: null. */
 typedef struct {
-    souk_str_t id, email, email_folded, password_hash, status, totp_sealed, totp_pending;
+    souk_str_t id, email, email_folded, name, locale, password_hash, status;
+    souk_str_t totp_sealed, totp_pending;
     uint32_t roles; /* bit i: souk_user_roles[i] */
     int64_t totp_step, version;
     bool email_verified;
@@ -41,8 +42,9 @@ typedef struct {
  * USERS_ACCOUNT_COLUMNS. */
 #define USERS_ACCOUNT_SQL                                                                          \
     "u.id, u.email, u.email_folded, u.password_hash, u.status, u.totp_sealed, u.totp_pending, "    \
-    "u.totp_step, u.version, u.email_verified_at IS NOT NULL, array_to_string(u.roles, ' ')"
-#define USERS_ACCOUNT_COLUMNS 11
+    "u.totp_step, u.version, u.email_verified_at IS NOT NULL, array_to_string(u.roles, ' '),"      \
+    " u.name, u.locale"
+#define USERS_ACCOUNT_COLUMNS 13
 
 void users_account_read(const souk_pg_rows_t *rows, size_t row, users_account_t *ret_account);
 
