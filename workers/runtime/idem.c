@@ -108,7 +108,9 @@ static souk_err_t s_finish(souk_ctx_t *ctx, bool is_keyed) {
     }
     souk_fault_point("write.before_commit");
     souk_err_t err = souk_pg_commit_until(pg, souk_pg_deadline_us(ctx) + COMMIT_GRACE_US);
-    souk_fault_point("write.after_commit");
+    if (err == SOUK_OK) {
+        souk_fault_point("write.after_commit");
+    }
     bool repeatable = is_keyed && err == SOUK_ERR_UNKNOWN_OUTCOME;
     return repeatable ? SOUK_ERR_UNAVAILABLE : err;
 }

@@ -28,6 +28,7 @@ typedef struct {
 
 struct souk_keeper {
     souk_pg_options_t options;
+    souk_pg_health_t health; /* when the service gave none: an outage is logged once in a while */
     souk_keeper_row_t rows[SOUK_KEEPER_TASKS_MAX];
     size_t rows_count;
     pthread_t thread;
@@ -200,6 +201,7 @@ souk_err_t souk_keeper_new(const souk_keeper_options_t *options, souk_keeper_t *
     souk_keeper_t *self = calloc(1, sizeof(*self));
     souk_assert(self != NULL);
     self->options = options->pg;
+    self->options.health = options->pg.health != NULL ? options->pg.health : &self->health;
     s_make_rows(self, options);
     size_t memory = options->memory_bytes_max != 0 ? options->memory_bytes_max : MEMORY_BYTES_MAX;
     self->arena = souk_arena_new(memory, memory < MEMORY_KEEP_BYTES ? memory : MEMORY_KEEP_BYTES);

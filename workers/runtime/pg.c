@@ -82,7 +82,7 @@ static void s_drop(souk_pg_t *self) {
     self->synced = false;
     self->failure = SOUK_OK;
     self->timeout_ms = 0;
-    if (self->tx != SOUK_PG_TX_NONE) {
+    if (self->tx == SOUK_PG_TX_OPEN) { /* one that was only wanted begins on the next */
         self->tx = SOUK_PG_TX_FAILED;
     }
 }

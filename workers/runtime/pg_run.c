@@ -21,7 +21,7 @@ static const souk_pg_stmt_t s_begin = {.name = "souk_begin",
 static const souk_pg_stmt_t s_commit = {.name = "souk_commit", .sql = "COMMIT"};
 static const souk_pg_stmt_t s_rollback = {.name = "souk_rollback", .sql = "ROLLBACK"};
 
-/* Rounded down to three significant bits: so the statements of a call, and of calls with the same
+/* Rounded down to four significant bits: so the statements of a call, and of calls with the same
  * limit, mostly share a timeout, and it is set seldom. */
 static uint32_t s_round(uint32_t ms) {
     uint32_t step = 1;

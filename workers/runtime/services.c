@@ -7,8 +7,5 @@
 
 const souk_service_t *const souk_services[] = {
     &catalog_service, /* one line a service */
-    &diag_service,
-    &orders_service,
-    &users_service,
-    NULL,
+    &diag_service,    &orders_service, &users_service, NULL,
 };

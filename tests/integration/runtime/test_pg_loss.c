@@ -105,6 +105,20 @@ Test(pg_loss, before_commit_the_outcome_is_not_known_without_a_key) {
     cr_assert_eq(s_notes(), 1);
 }
 
+/* The transaction must begin on the new connection, not be passed over. */
+Test(pg_loss, a_write_on_one_that_was_closed_while_idle_is_whole_or_nothing) {
+    int closed = lab_backend(lab.pg);
+    s_terminate(closed);
+    cr_assert_eq(lab_end(lab_call(lab.pg, &s_keyed)), SOUK_OK);
+    cr_assert_eq(s_notes(), 1);
+    lab_do("DELETE FROM notes");
+    s_terminate(lab_backend(lab.pg));
+    cr_assert_eq(souk_pg_begin(lab.pg, LAB_TIMEOUT_MS), SOUK_OK);
+    cr_assert_eq(s_exec(&s_insert), SOUK_OK);
+    souk_pg_rollback(lab.pg);
+    cr_assert_eq(s_notes(), 0);
+}
+
 /* ---- By the network -------------------------------------------------------------------------- */
 
 Test(pg_loss, when_commits_answer_is_lost_the_repeated_call_gets_the_stored_reply) {
