@@ -9,6 +9,20 @@
 /* Of one attempt; a batch that needs more is halved. */
 #define ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
+#define KEY_WAIT_MS 200
+#define LOCK_NOT_AVAILABLE "55P03"
+
+int64_t orders_batch_key_wait_ms(uint32_t left_ms, size_t count) {
+    int64_t most_ms = (int64_t)left_ms * 3 / 4; /* before the statement's own timeout */
+    most_ms = most_ms > 1 ? most_ms : 1;
+    return count > 1 && most_ms > KEY_WAIT_MS ? KEY_WAIT_MS : most_ms;
+}
+
+souk_err_t orders_batch_key_error(const souk_pg_t *pg, souk_err_t err) {
+    bool waited = err == SOUK_ERR_RETRY && strcmp(souk_pg_sqlstate(pg), LOCK_NOT_AVAILABLE) == 0;
+    return waited ? SOUK_ERR_KEY_IN_PROGRESS : err;
+}
+
 uint32_t orders_batch_left_ms(const orders_batch_t *self) {
     int64_t left_us = self->deadline_us - souk_clock_mono_us();
     return left_us > 0 ? (uint32_t)(left_us / 1000) : 0;
@@ -56,6 +70,9 @@ static bool s_is_settled(const orders_batch_t *self, const orders_members_t *mem
     if (members->count == 1) {
         s_fail(self, members, err);
         return true;
+    }
+    if (err == SOUK_ERR_KEY_IN_PROGRESS) {
+        return false;
     }
     souk_metric_add(self->metrics->bisects, 1);
     souk_log(SOUK_LOG_ERROR, "OR-PLACE-BISECT",

@@ -41,4 +41,10 @@ void orders_batch_run(orders_batch_t *self);
 /* What is left for a statement. */
 uint32_t orders_batch_left_ms(const orders_batch_t *self);
 
+/* How long a call for so many members may wait for a twin of one of them that runs elsewhere:
+ * shortly when there are others, which halving then frees from it; alone for most of its time. */
+int64_t orders_batch_key_wait_ms(uint32_t left_ms, size_t count);
+/* SOUK_ERR_KEY_IN_PROGRESS when that wait was what failed; else err. */
+souk_err_t orders_batch_key_error(const souk_pg_t *pg, souk_err_t err);
+
 #endif

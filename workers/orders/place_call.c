@@ -1,5 +1,6 @@
 #include "orders/place_call.h"
 
+#include "orders/batch.h"
 #include "runtime/fault_point.h"
 #include "souk/id.h"
 
@@ -16,7 +17,7 @@ static const souk_pg_stmt_t s_place = {
            " $30::bigint[], $31::bigint[],"
            " $32::text[], $33::bigint[], $34::text[], $35::text[], $36::text[], $37::text[],"
            " $38::text[], $39::bigint[], $40::bigint[], $41::text[],"
-           " $42::text, $43::timestamptz, $44::timestamptz, $45::bigint)"};
+           " $42::text, $43::timestamptz, $44::timestamptz, $45::bigint, $46::bigint)"};
 
 /* ---- arrays ---------------------------------------------------------------------------------- */
 
@@ -256,6 +257,7 @@ static souk_err_t s_run(const orders_place_call_input_t *self, const souk_pg_arg
     souk_err_t err =
         souk_pg_exec(self->pg, self->timeout_ms, self->arena, &s_place, args, ret_rows);
     if (err != SOUK_OK) {
+        err = orders_batch_key_error(self->pg, err);
         souk_pg_rollback(self->pg);
         return err;
     }
@@ -281,6 +283,7 @@ souk_err_t orders_place_call(const orders_place_call_input_t *self,
     souk_pg_time(&args, self->at_us);
     souk_pg_time(&args, self->expires_at_us);
     souk_pg_int(&args, self->unpaid_max);
+    souk_pg_int(&args, orders_batch_key_wait_ms(self->timeout_ms, count));
     const souk_pg_rows_t *rows = NULL;
     SOUK_TRY(s_run(self, &args, &rows));
     memset(ret_outcomes, 0, count * sizeof(*ret_outcomes));

@@ -1,5 +1,6 @@
 #include "orders/settle.h"
 
+#include "orders/batch.h"
 #include "runtime/fault_point.h"
 #include "souk/id.h"
 #include "souk/machine.h"
@@ -11,7 +12,7 @@ static const souk_pg_stmt_t s_settle = {
            " $3::text[], $4::text[], $5::bytea[], $6::bytea[], $7::boolean[],"
            " $8::text[], array_replace($9::bigint[], 0, NULL), $10::text[], $11::text[], "
            "$12::text[], $13::text[],"
-           " $14::text[], $15::text[], $16::timestamptz)"};
+           " $14::text[], $15::text[], $16::timestamptz, $17::bigint)"};
 
 /* ---- machines -------------------------------------------------------------------------------- */
 
@@ -136,6 +137,7 @@ static souk_err_t s_args(const orders_settle_input_t *self, const orders_settlin
     s_put_ids(&columns, args, "aud_", true);
     s_put(&columns, args, offsetof(orders_settling_t, request_id), false);
     souk_pg_time(args, self->at_us);
+    souk_pg_int(args, orders_batch_key_wait_ms(self->timeout_ms, count));
     return SOUK_OK;
 }
 
@@ -163,6 +165,7 @@ souk_err_t orders_settle_call(const orders_settle_input_t *self, const orders_se
     const souk_pg_rows_t *rows = NULL;
     souk_err_t err = souk_pg_exec(self->pg, self->timeout_ms, self->arena, &s_settle, &args, &rows);
     if (err != SOUK_OK) {
+        err = orders_batch_key_error(self->pg, err);
         souk_pg_rollback(self->pg);
         return err;
     }

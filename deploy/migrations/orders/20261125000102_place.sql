@@ -9,14 +9,16 @@
 -- discount codes, SKUs. Arrays are parallel; positions count from 1.
 
 -- Claims (subject, method, key) for each element: true where this call is the first. The reply is stored at once, computed
--- before the call; forget_keys takes it back. A twin that runs elsewhere is waited for. NULL keys are claimed without a row.
-CREATE FUNCTION claim_keys(p_method text, p_subject text[], p_key text[], p_hash bytea[], p_reply bytea[])
+-- before the call; forget_keys takes it back. A twin that runs elsewhere is waited for, for p_wait_ms at most: then the call
+-- fails with 55P03 (lock_not_available), which nothing else in it does. NULL keys are claimed without a row.
+CREATE FUNCTION claim_keys(p_method text, p_subject text[], p_key text[], p_hash bytea[], p_reply bytea[], p_wait_ms bigint)
 RETURNS boolean[] LANGUAGE plpgsql AS $$
 DECLARE
     v_won boolean[];
     r record;
 BEGIN
     SELECT array_agg(k IS NULL ORDER BY i) INTO v_won FROM unnest(p_key) WITH ORDINALITY AS a(k, i);
+    PERFORM set_config('lock_timeout', p_wait_ms::text, true);
     FOR r IN
         WITH asked AS (
             SELECT DISTINCT ON (a.subject COLLATE "C", a.key COLLATE "C")
@@ -34,6 +36,7 @@ BEGIN
     LOOP
         v_won[r.i] := true;
     END LOOP;
+    PERFORM set_config('lock_timeout', '0', true);
     RETURN v_won;
 END $$;
 
@@ -98,7 +101,7 @@ CREATE FUNCTION place_orders(
     p_sku text[], p_sku_price bigint[], p_sku_category text[], p_sku_product text[], p_sku_name text[], p_sku_options text[],
     -- of each discount code, distinct; of each (code, customer), distinct
     p_code text[], p_code_version bigint[], p_use_code bigint[], p_use_customer text[],
-    p_currency text, p_at timestamptz, p_expires_at timestamptz, p_unpaid_max bigint)
+    p_currency text, p_at timestamptz, p_expires_at timestamptz, p_unpaid_max bigint, p_wait_ms bigint)
 RETURNS TABLE (i bigint, outcome text, at bigint, remaining bigint, reply bytea) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -126,7 +129,7 @@ DECLARE
     r record;
 BEGIN
     -- (1) Keys.
-    v_won := claim_keys(p_method, p_subject, p_key, p_hash, p_reply);
+    v_won := claim_keys(p_method, p_subject, p_key, p_hash, p_reply, p_wait_ms);
     FOR k IN 1..n LOOP
         v_first[k] := v_next;
         v_next := v_next + p_lines[k];
@@ -328,7 +331,7 @@ CREATE FUNCTION settle_orders(
     p_owner text[],                     -- NULL: whoever it is
     p_actor text[], p_event text[], p_traceparent text[],
     p_audit text[], p_request text[],   -- id of the audit row, NULL: none; the request's id
-    p_at timestamptz)
+    p_at timestamptz, p_wait_ms bigint)
 RETURNS TABLE (i bigint, outcome text, reply bytea) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -340,7 +343,7 @@ DECLARE
     r record;
 BEGIN
     -- (1) Keys.
-    v_won := claim_keys(p_method, p_subject, p_key, p_hash, p_reply);
+    v_won := claim_keys(p_method, p_subject, p_key, p_hash, p_reply, p_wait_ms);
     FOR k IN 1..n LOOP
         v_out[k] := CASE WHEN NOT v_won[k] THEN 'again' WHEN p_refused[k] THEN 'refused' ELSE 'stale' END;
     END LOOP;

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 METHOD = "place"
+WAIT_MS = 10000  # for a twin that runs elsewhere
 
 
 def unique(prefix):
@@ -116,6 +117,7 @@ def place(db, orders, unpaid_max=0, prices=None, reserve=timedelta(minutes=15)):
         ("timestamptz", now),
         ("timestamptz", now + reserve),
         ("bigint", unpaid_max),
+        ("bigint", WAIT_MS),
     ]
     return call(db, "place_orders", arguments, Outcome)
 
@@ -146,6 +148,7 @@ def settle(db, move, ids, versions=None, keys=None, subject="usr_staff", hashes=
         ("text[]", [None if move == "expire" else unique("aud_") for _ in ids]),
         ("text[]", [None] * n),
         ("timestamptz", datetime.now(UTC)),
+        ("bigint", WAIT_MS),
     ]
     return call(db, "settle_orders", arguments, Settled)
 

@@ -4,6 +4,7 @@ import json
 import random
 import threading
 
+import msgpack
 import psycopg
 from calls import add_sku, imbalances, unique
 from lab import ADDRESS, Answer, at_once, order_body
@@ -406,6 +407,28 @@ def test_a_call_near_its_deadline_does_not_take_the_others_time(lab):
         worker.put("place", body, unique("gst_"), unique("k"), timeout_ms=25),
     )
     assert answers[0].ok and answers[1].code == "deadline_exceeded"
+
+
+def test_a_twin_that_runs_elsewhere_is_waited_for_alone(lab, connect):
+    """The others of its batch go on; it ends with 409, or with the twin's reply."""
+    add_sku(lab.db, "A", 50)
+    worker, other = lab.worker(), connect(autocommit=False)
+    guest, key, body = unique("gst_"), unique("k"), order_body([("A", 1)], 1000)
+    twin = worker.put("place", body, guest, key, timeout_ms=4000)
+    other.execute(
+        "INSERT INTO idempotency (subject, method, key, hash, reply) VALUES (%s, 'place', %s, %s, %s)",
+        (guest, key, twin[11], msgpack.packb({"id": "of the twin"})),
+    )
+    requests = [worker.put("place", body, unique("gst_"), unique("k")) for _ in range(8)]
+    *answers, last = worker.together(*requests, twin)
+    assert all(answer.ok for answer in answers) and last.code == "key_in_progress"
+    worker.send(twin)
+    waiting = "pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    lab.wait(lambda: lab.count(waiting) > 0, "the worker waits for the twin")
+    other.commit()
+    replayed = Answer(worker.answer(twin[2]))
+    assert replayed.replayed and replayed.body == {"id": "of the twin"}
+    assert imbalances(lab.db) == []
 
 
 def test_texts_are_kept_in_one_form(lab):
