@@ -375,6 +375,8 @@ def test_a_bad_item_is_named(guest, item, status, name, pointer):
         assert f"/items/0{pointer}" in [error["pointer"] for error in opened["errors"]]
     else:
         assert "NO-SUCH" in added["detail"] and "NO-SUCH" in opened["detail"]
+        assert [error["pointer"] for error in added["errors"]] == ["/sku"]
+        assert [error["pointer"] for error in opened["errors"]] == ["/items/0/sku"]
     assert guest.look()["version"] == 1
 
 
@@ -430,7 +432,18 @@ def test_bounds_of_a_cart(shelf, guest):
     refused(guest.post("/v1/carts", json={"items": more}), 422, "validation")
     twice = [{"sku": skus[0], "quantity": 600}] * 2
     answer = refused(guest.post("/v1/carts", json={"items": twice}), 422, "quantity_too_large")
-    assert "/items/1" in answer["detail"]
+    assert answer["errors"][0]["pointer"] == "/items/1/quantity"
+    off = shelf.put(sellable=False)
+    mixed = [{"sku": sku, "quantity": 1} for sku in (skus[0], skus[0], skus[1], off)]
+    answer = refused(guest.post("/v1/carts", json={"items": mixed}), 409, "sku_not_sellable")
+    assert answer["errors"][0]["pointer"] == "/items/3/sku"
+    # The longest of everything, in four bytes a character, is still read and shown.
+    long = {
+        name: "\U0001d4d0" * (120 if name in ("city", "region") else 200)
+        for name in ("name", "company", "line1", "line2", "city", "region")
+    }
+    guest.change("PATCH", shipping_address={**ADDRESS, **long})
+    assert guest.look()["shipping_address"]["name"] == long["name"]
 
 
 def test_so_many_open_carts_and_no_more(shelf, guest):

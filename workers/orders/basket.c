@@ -1,8 +1,13 @@
 #include "orders/basket.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "orders/record.h"
 #include "souk/clock.h"
 #include "souk/id.h"
+
+#define REASON_BYTES 160 /* a SKU has 64 */
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -237,22 +242,34 @@ orders_basket_line_t *orders_basket_line(orders_basket_t *self, souk_str_t sku) 
     return NULL;
 }
 
-souk_err_t orders_basket_require_sellable(souk_ctx_t *ctx, const orders_basket_line_t *line) {
+souk_err_t orders_basket_refuse(souk_ctx_t *ctx, souk_err_t err, const char *pointer,
+                                const char *format, ...) {
+    char reason[REASON_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(reason, sizeof reason, format, args);
+    va_end(args);
+    (void)souk_ctx_fail_field(ctx, pointer, "%s", reason);
+    return souk_ctx_fail(ctx, err, "%s", reason);
+}
+
+souk_err_t orders_basket_require_sellable(souk_ctx_t *ctx, const orders_basket_line_t *line,
+                                          const char *pointer) {
     const orders_service_t *service = souk_ctx_service(ctx);
     int size = (int)line->sku.size;
     if (!line->known) {
-        return souk_ctx_fail(ctx, SOUK_ERR_SKU_UNKNOWN, "there is no SKU %.*s", size,
-                             line->sku.data);
+        return orders_basket_refuse(ctx, SOUK_ERR_SKU_UNKNOWN, pointer, "there is no SKU %.*s",
+                                    size, line->sku.data);
     }
     if (!line->sellable) {
-        return souk_ctx_fail(ctx, SOUK_ERR_SKU_NOT_SELLABLE, "SKU %.*s is not for sale", size,
-                             line->sku.data);
+        return orders_basket_refuse(ctx, SOUK_ERR_SKU_NOT_SELLABLE, pointer,
+                                    "SKU %.*s is not for sale", size, line->sku.data);
     }
     if (!souk_str_equal(line->currency, service->currency)) {
-        return souk_ctx_fail(ctx, SOUK_ERR_SKU_NOT_SELLABLE,
-                             "SKU %.*s has a price in %.*s, the store's currency is %.*s", size,
-                             line->sku.data, (int)line->currency.size, line->currency.data,
-                             (int)service->currency.size, service->currency.data);
+        return orders_basket_refuse(ctx, SOUK_ERR_SKU_NOT_SELLABLE, pointer,
+                                    "SKU %.*s is priced in %.*s, not in %.*s", size, line->sku.data,
+                                    (int)line->currency.size, line->currency.data,
+                                    (int)service->currency.size, service->currency.data);
     }
     return SOUK_OK;
 }

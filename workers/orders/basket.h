@@ -84,9 +84,14 @@ SOUK_MUST_CHECK souk_err_t orders_basket_discount(souk_ctx_t *ctx, orders_basket
 
 /* NULL: no such line. */
 orders_basket_line_t *orders_basket_line(orders_basket_t *self, souk_str_t sku);
-/* SKU_UNKNOWN, SKU_NOT_SELLABLE (another currency than the store's counts as such); says which. */
+/* Says what is wrong with a field (a JSON pointer into the body), and returns err. */
+souk_err_t orders_basket_refuse(souk_ctx_t *ctx, souk_err_t err, const char *pointer,
+                                const char *format, ...) SOUK_PRINTF(4, 5);
+/* SKU_UNKNOWN, SKU_NOT_SELLABLE (another currency than the store's counts as such), of the field
+ * at pointer. */
 SOUK_MUST_CHECK souk_err_t orders_basket_require_sellable(souk_ctx_t *ctx,
-                                                          const orders_basket_line_t *line);
+                                                          const orders_basket_line_t *line,
+                                                          const char *pointer);
 
 /* ---- writing: only inside souk_pg_write; travels with COMMIT ---- */
 

@@ -1,10 +1,13 @@
 /* Guests, and carts: opening and reading them. Changing one is carts_change.c. */
+#include <stdio.h>
+
 #include "gen/metrics.h"
 #include "gen/orders_handlers.h"
 #include "orders/basket.h"
 #include "souk/clock.h"
 #include "souk/metrics.h"
 
+#define POINTER_BYTES 48
 #define DAY_S ((int64_t)24 * 3600)
 
 /* ---- guests ---------------------------------------------------------------------------------- */
@@ -88,22 +91,30 @@ static souk_err_t s_require_room(souk_ctx_t *ctx, souk_str_t subject) {
     return SOUK_OK;
 }
 
-/* The items of a request as lines; quantities of one SKU are summed. */
+static void s_pointer(size_t item, const char *field, char ret[static POINTER_BYTES]) {
+    (void)snprintf(ret, POINTER_BYTES, "/items/%zu/%s", item, field);
+}
+
+/* The items of a request as lines; quantities of one SKU are summed. from: each line's first item.
+ */
 static souk_err_t s_fill(souk_ctx_t *ctx, const orders_carts_create_req_t *req,
                          orders_basket_t *basket) {
-    size_t count;
+    size_t count, from[ORDERS_LINES_MAX] = {0};
+    char pointer[POINTER_BYTES];
     const orders_cart_item_t *items = orders_carts_create_req_items(req, &count);
     for (size_t i = 0; i < count; i++) {
         orders_basket_line_t *line = orders_basket_line(basket, items[i].sku);
         if (line == NULL) {
+            from[basket->count] = i;
             line = &basket->lines[basket->count++];
             *line = (orders_basket_line_t){.sku = items[i].sku, .seen_price = ORDERS_NONE};
         }
         line->quantity += items[i].quantity;
         if (line->quantity > ORDERS_QUANTITY_MAX) {
-            return souk_ctx_fail(ctx, SOUK_ERR_QUANTITY_TOO_LARGE,
-                                 "/items/%zu: more than %d of SKU %.*s", i, ORDERS_QUANTITY_MAX,
-                                 (int)line->sku.size, line->sku.data);
+            s_pointer(i, "quantity", pointer);
+            return orders_basket_refuse(ctx, SOUK_ERR_QUANTITY_TOO_LARGE, pointer,
+                                        "more than %d of SKU %.*s", ORDERS_QUANTITY_MAX,
+                                        (int)line->sku.size, line->sku.data);
         }
     }
     if (basket->count == 0) {
@@ -111,7 +122,8 @@ static souk_err_t s_fill(souk_ctx_t *ctx, const orders_carts_create_req_t *req,
     }
     SOUK_TRY(orders_basket_skus(ctx, basket->lines, basket->count));
     for (size_t i = 0; i < basket->count; i++) {
-        SOUK_TRY(orders_basket_require_sellable(ctx, &basket->lines[i]));
+        s_pointer(from[i], "sku", pointer);
+        SOUK_TRY(orders_basket_require_sellable(ctx, &basket->lines[i], pointer));
     }
     return SOUK_OK;
 }

@@ -42,8 +42,9 @@ static souk_err_t s_no_line(souk_ctx_t *ctx, souk_str_t sku) {
 
 static souk_err_t s_require_quantity(souk_ctx_t *ctx, int64_t quantity, souk_str_t sku) {
     if (quantity > ORDERS_QUANTITY_MAX) {
-        return souk_ctx_fail(ctx, SOUK_ERR_QUANTITY_TOO_LARGE, "more than %d of SKU %.*s",
-                             ORDERS_QUANTITY_MAX, (int)sku.size, sku.data);
+        return orders_basket_refuse(ctx, SOUK_ERR_QUANTITY_TOO_LARGE, "/quantity",
+                                    "more than %d of SKU %.*s", ORDERS_QUANTITY_MAX, (int)sku.size,
+                                    sku.data);
     }
     return SOUK_OK;
 }
@@ -57,7 +58,7 @@ static souk_err_t s_add(souk_ctx_t *ctx, const void *request, void *ret_rep) {
     if (line == NULL) {
         orders_basket_line_t added = {.sku = req->sku, .seen_price = ORDERS_NONE};
         SOUK_TRY(orders_basket_skus(ctx, &added, 1));
-        SOUK_TRY(orders_basket_require_sellable(ctx, &added));
+        SOUK_TRY(orders_basket_require_sellable(ctx, &added, "/sku"));
         if (basket->count == ORDERS_LINES_MAX) {
             return souk_ctx_fail(ctx, SOUK_ERR_CART_FULL, "a cart has at most %d lines",
                                  ORDERS_LINES_MAX);
@@ -65,7 +66,7 @@ static souk_err_t s_add(souk_ctx_t *ctx, const void *request, void *ret_rep) {
         line = &basket->lines[basket->count++];
         *line = added;
     }
-    SOUK_TRY(orders_basket_require_sellable(ctx, line));
+    SOUK_TRY(orders_basket_require_sellable(ctx, line, "/sku"));
     SOUK_TRY(s_require_quantity(ctx, line->quantity + req->quantity, req->sku));
     line->quantity += req->quantity;
     SOUK_TRY(orders_basket_put_lines(ctx, basket, line, 1));
@@ -89,7 +90,7 @@ static souk_err_t s_set(souk_ctx_t *ctx, const void *request, void *ret_rep) {
     }
     bool more = req->quantity > line->quantity;
     if (more) {
-        SOUK_TRY(orders_basket_require_sellable(ctx, line));
+        SOUK_TRY(orders_basket_require_sellable(ctx, line, "/quantity"));
     }
     line->quantity = req->quantity;
     SOUK_TRY(orders_basket_put_lines(ctx, basket, line, 1));
@@ -190,9 +191,10 @@ static souk_err_t s_method(souk_ctx_t *ctx, const orders_carts_update_req_t *req
     souk_str_t id = req->shipping_method;
     const orders_shipping_t *shipping = orders_reference_shipping(basket->reference, id);
     if (shipping == NULL || orders_shipping_check(shipping, basket->country) != SOUK_OK) {
-        return souk_ctx_fail(ctx, SOUK_ERR_SHIPPING_NOT_AVAILABLE,
-                             "/shipping_method: there is no method %.*s for %.*s", (int)id.size,
-                             id.data, (int)basket->country.size, basket->country.data);
+        bool anywhere = basket->country.size == 0;
+        return orders_basket_refuse(ctx, SOUK_ERR_SHIPPING_NOT_AVAILABLE, "/shipping_method",
+                                    "there is no method %.*s for %.*s", (int)id.size, id.data,
+                                    anywhere ? 3 : 2, anywhere ? "now" : basket->country.data);
     }
     basket->shipping_method = id;
     return SOUK_OK;
@@ -217,6 +219,9 @@ static souk_err_t s_discount(souk_ctx_t *ctx, const orders_carts_update_req_t *r
     if (err == SOUK_OK && discount->limit_total != ORDERS_NONE &&
         discount->used >= discount->limit_total) {
         err = SOUK_ERR_DISCOUNT_USED_UP;
+    }
+    if (err != SOUK_OK && souk_err_info(err)->is_public) {
+        (void)souk_ctx_fail_field(ctx, "/discount_code", "%s", souk_err_info(err)->title);
     }
     return err;
 }
