@@ -1,9 +1,21 @@
 """The users service while PostgreSQL, a worker or time is missing."""
 
 import concurrent.futures
+import itertools
+import threading
 
 import pytest
-from support.accounts import QUICK, UNTHROTTLED, Person, eventually, metric, person, problem
+import requests
+from support.accounts import (
+    QUICK,
+    UNTHROTTLED,
+    Person,
+    admin,
+    eventually,
+    metric,
+    person,
+    problem,
+)
 from support.stack import Servers
 
 
@@ -100,3 +112,90 @@ def test_a_secret_key_that_is_none_is_refused_at_the_start(make_stack, key):
     worker.start()
     worker.popen.wait(30)
     assert worker.popen.returncode != 0
+
+
+KILLS = 6
+
+
+def test_each_key_changes_a_profile_once_whatever_dies(make_stack):
+    """Two workers are killed in turn while somebody's programs write; every write is repeated until it is answered."""
+    stack = make_stack(catalog=0, diag=0, users=2, env={**QUICK, **UNTHROTTLED})
+    somebody, stop, numbers = person(stack), threading.Event(), itertools.count(1)
+
+    def write():
+        done = []
+        while not stop.is_set():
+            number = next(numbers)
+            headers = {"Idempotency-Key": f"profile-{number}"}
+            body = {"name": f"Number {number}"}
+
+            def answered(headers=headers, body=body):
+                try:
+                    answer = somebody.again_with_tokens().patch("/v1/me", body, headers=headers)
+                except requests.ConnectionError:
+                    return False
+                assert (
+                    answer.status_code == 200
+                    or answer.status_code >= 500
+                    or (answer.json()["code"] == "key_in_progress")
+                ), answer.text
+                return answer.status_code == 200
+
+            eventually(answered, "an answer", 60)
+            done.append(number)
+        return done
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write) for _ in range(4)]
+        for kill in range(KILLS):
+            worker = stack[f"users-{kill % 2 + 1}"]
+            seen = next(numbers)
+            eventually(lambda seen=seen: next(numbers) > seen + 20, "writes go on", 60)
+            worker.kill()
+            worker.start().wait_ready()
+        stop.set()
+        written = [number for each in writers for number in each.result()]
+    assert len(written) > KILLS
+    assert somebody.get("/v1/me").json()["version"] == 1 + len(written)
+
+
+def test_what_has_expired_goes(make_stack):
+    """Sessions, tokens, buckets and API keys; gateways hear of the latter."""
+    stack = make_stack(catalog=0, diag=0, users=1, env={**QUICK, **UNTHROTTLED})
+    boss = admin(stack)
+    made = boss.post("/v1/admin/api-keys", {"name": "short", "scopes": ["users:read"]}).json()
+    program = Person(stack)
+    program.tokens = {"access_token": made["secret"]}
+    eventually(lambda: program.get("/v1/admin/users").status_code == 200, "it is known", 60)
+    other = person(stack)
+    with stack.connect("users") as database:
+        for table, column, of in (
+            ("sessions", "expires_at", "user_id"),
+            ("one_time_tokens", "expires_at", "user_id"),
+            ("known_addresses", "last_at", "user_id"),
+        ):
+            database.execute(
+                f"UPDATE {table} SET {column} = now() - interval '200 days' WHERE {of} = %s",
+                (other.id,),
+            )
+        database.execute("INSERT INTO throttle VALUES ('old', now() - interval '1 second')")
+        database.execute(
+            "UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = %s",
+            (made["id"],),
+        )
+
+        def left():
+            return database.execute(
+                "SELECT (SELECT count(*) FROM sessions WHERE user_id = %(id)s)"
+                " + (SELECT count(*) FROM one_time_tokens WHERE user_id = %(id)s)"
+                " + (SELECT count(*) FROM known_addresses WHERE user_id = %(id)s)"
+                " + (SELECT count(*) FROM throttle WHERE bucket = 'old')"
+                " + (SELECT count(*) FROM api_keys WHERE revoked_at IS NULL)",
+                {"id": other.id},
+            ).fetchone()[0]
+
+        assert left() > 0
+        stack["users-1"].restart()  # a keeper's first round is soon after its start
+        eventually(lambda: left() == 0, "all of it is gone", 90)
+    eventually(lambda: program.get("/v1/admin/users").status_code == 401, "it is refused", 60)
+    assert boss.get("/v1/me").status_code == 200, "what has not expired stays"

@@ -110,6 +110,12 @@ class Person(requests.Session):
         """The same person with another browser, not logged in."""
         return Person(self.stack, self.email, self.password)
 
+    def again_with_tokens(self):
+        """Another connection of the same session, for a thread of its own."""
+        other = self.again()
+        other.tokens = self.tokens
+        return other
+
     @property
     def id(self):
         return self.tokens["user_id"]
