@@ -84,13 +84,11 @@ static souk_err_t s_audit(souk_ctx_t *ctx, const char *action, const souk_pg_row
     souk_buf_init(&before, 1024 * 1024);
     souk_buf_init(&after, 1024 * 1024);
     for (size_t i = 0; i < count; i++) {
-        int64_t on_hand = souk_pg_get_int(locked, i, 8);
+        long long was = souk_pg_get_int(locked, i, 8), is = was + changes[i].delta;
         const char *mark = i == 0 ? "{" : ",";
         int size = (int)changes[i].sku.size; /* format sku: nothing to escape */
-        souk_buf_printf(&before, "%s\"%.*s\":%lld", mark, size, changes[i].sku.data,
-                        (long long)on_hand);
-        souk_buf_printf(&after, "%s\"%.*s\":%lld", mark, size, changes[i].sku.data,
-                        (long long)(on_hand + changes[i].delta));
+        souk_buf_printf(&before, "%s\"%.*s\":%lld", mark, size, changes[i].sku.data, was);
+        souk_buf_printf(&after, "%s\"%.*s\":%lld", mark, size, changes[i].sku.data, is);
     }
     souk_buf_append_byte(&before, '}');
     souk_buf_append_byte(&after, '}');
