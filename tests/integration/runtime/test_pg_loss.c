@@ -105,6 +105,29 @@ Test(pg_loss, before_commit_the_outcome_is_not_known_without_a_key) {
     cr_assert_eq(s_notes(), 1);
 }
 
+static souk_err_t s_overlook_loss(souk_ctx_t *ctx, const void *req, void *ret_rep) {
+    (void)req;
+    (void)ret_rep;
+    SOUK_TRY(souk_pg_run(ctx, &s_insert, NULL, NULL));
+    s_terminate(backend);
+    cr_assert_eq(souk_pg_run(ctx, &s_one, NULL, NULL), SOUK_ERR_UNAVAILABLE);
+    cr_assert_eq(souk_pg_run(ctx, &s_insert, NULL, NULL), SOUK_ERR_CANCELLED);
+    return SOUK_OK;
+}
+
+static souk_err_t s_write_overlooking(souk_ctx_t *ctx, const void *req, void *ret_rep) {
+    return souk_pg_write(ctx, s_overlook_loss, req, ret_rep);
+}
+
+Test(pg_loss, a_body_that_goes_on_after_a_loss_does_nothing) {
+    backend = lab_backend(lab.pg);
+    const lab_call_t call = {.handler = s_write_overlooking};
+    cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_ERR_INTERNAL);
+    cr_assert_eq(s_notes(), 0);
+    cr_assert_eq(s_exec(&s_insert), SOUK_OK);
+    cr_assert_eq(s_notes(), 1);
+}
+
 /* The transaction must begin on the new connection, not be passed over. */
 Test(pg_loss, a_write_on_one_that_was_closed_while_idle_is_whole_or_nothing) {
     int closed = lab_backend(lab.pg);
@@ -146,6 +169,84 @@ Test(pg_loss, when_commit_does_not_arrive_the_repeated_call_runs) {
     cr_assert(!souk_ctx_replayed(again));
     cr_assert_eq(lab_end(again), SOUK_OK);
     cr_assert_eq(s_notes(), 1);
+}
+
+/* Two notes, or none, in each way that a body can send its statements. */
+typedef enum { WAY_RUN, WAY_QUEUE, WAY_POST, WAY_UNREAD, WAYS } way_t;
+static way_t way;
+
+static const souk_pg_stmt_t s_pair[] = {
+    {.name = "lab_first", .sql = "INSERT INTO notes VALUES (1)"},
+    {.name = "lab_second", .sql = "INSERT INTO notes VALUES (2)"},
+};
+
+static souk_err_t s_make_pair(souk_ctx_t *ctx, const void *req, void *ret_rep) {
+    (void)req;
+    diag_echo_rep_set_number(ret_rep, way);
+    for (size_t i = 0; i < SOUK_COUNT_OF(s_pair); i++) {
+        SOUK_TRY(way == WAY_RUN    ? souk_pg_run(ctx, &s_pair[i], NULL, NULL)
+                 : way == WAY_POST ? souk_pg_post(ctx, &s_pair[i], NULL)
+                                   : souk_pg_queue(ctx, &s_pair[i], NULL));
+    }
+    for (size_t i = 0; way == WAY_QUEUE && i < SOUK_COUNT_OF(s_pair); i++) {
+        SOUK_TRY(souk_pg_next(ctx, NULL));
+    }
+    return SOUK_OK;
+}
+
+static souk_err_t s_write_pair(souk_ctx_t *ctx, const void *req, void *ret_rep) {
+    return souk_pg_write(ctx, s_make_pair, req, ret_rep);
+}
+
+static void s_check_keyed(souk_err_t first) {
+    cr_assert(first == SOUK_OK || first == SOUK_ERR_UNAVAILABLE, "%d", first);
+    const lab_call_t call = {.handler = s_write_pair, .key = "k", .hash = "h"};
+    cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_OK);
+    cr_assert_eq(s_notes(), 2);
+}
+
+static void s_check_unkeyed(souk_err_t first) {
+    int64_t notes = s_notes();
+    cr_assert(first != SOUK_OK || notes == 2);
+    cr_assert(first != SOUK_ERR_UNAVAILABLE || notes == 0);
+    cr_assert(first == SOUK_OK || first == SOUK_ERR_UNAVAILABLE ||
+                  first == SOUK_ERR_UNKNOWN_OUTCOME,
+              "%d", first);
+    cr_assert(notes == 0 || notes == 2);
+}
+
+/* The backend whose client has gone may still be at its COMMIT. */
+static void s_settle(int pid) {
+    char sql[160];
+    (void)snprintf(sql, sizeof(sql),
+                   "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = %d AND state <> 'idle'",
+                   pid);
+    lab_until(sql);
+}
+
+Test(pg_loss, wherever_it_is_cut_a_write_is_whole_or_nothing, .timeout = 120) {
+    static const char *const marks[] = {"souk_begin", "souk_key_claim", "lab_first",
+                                        "lab_second", "souk_key_store", "souk_commit"};
+    static const proxy_mode_t modes[] = {PROXY_CUT_REQUEST, PROXY_CUT_ANSWER};
+    for (size_t i = 0; i < SOUK_COUNT_OF(marks) * SOUK_COUNT_OF(modes) * 2 * WAYS; i++) {
+        bool is_keyed = i % 2 == 0;
+        proxy_mode_t mode = modes[i / 2 % 2];
+        way = (way_t)(i / 4 % WAYS);
+        const char *mark = marks[i / 4 / WAYS];
+        lab_do("TRUNCATE notes, idempotency");
+        const lab_call_t call = {
+            .handler = s_write_pair, .key = is_keyed ? "k" : NULL, .hash = is_keyed ? "h" : NULL};
+        int pid = lab_backend(lab.pg);
+        proxy_set(proxy, mode, mark);
+        souk_err_t first = lab_end(lab_call(lab.pg, &call));
+        proxy_set(proxy, PROXY_PASS, NULL);
+        s_settle(pid);
+        if (is_keyed) {
+            s_check_keyed(first);
+        } else {
+            s_check_unkeyed(first);
+        }
+    }
 }
 
 Test(pg_loss, a_server_that_does_not_answer_costs_the_connection_and_not_the_slot) {
