@@ -110,6 +110,8 @@ SOUK_MUST_CHECK souk_err_t souk_pg_send(souk_pg_t *self, souk_pg_step_kind_t kin
 SOUK_MUST_CHECK souk_err_t souk_pg_receive(souk_pg_t *self, PGresult **ret_result);
 /* Whether a result of a STMT is still to come. */
 bool souk_pg_has_unread(const souk_pg_t *self);
+/* What was queued runs, but nobody reads its results any more. */
+void souk_pg_disown(souk_pg_t *self);
 /* Reads and drops what is still to come, so that the next pipeline can begin. The first error. */
 SOUK_MUST_CHECK souk_err_t souk_pg_drain(souk_pg_t *self);
 /* The same where the errors were told. What was queued outside a transaction and not sent is not

@@ -60,11 +60,14 @@ souk_err_t souk_pg_put(souk_pg_t *self, int64_t deadline_us, souk_pg_step_kind_t
     if (args != NULL && args->failed) {
         return SOUK_ERR_NO_MEMORY;
     }
+    if (self->synced) {
+        souk_pg_forget(self); /* results that nobody wanted */
+    }
     if (self->tx == SOUK_PG_TX_FAILED) {
         return SOUK_ERR_CANCELLED;
     }
     bool is_full = self->steps_to + STEPS_LEFT_MIN > SOUK_PG_STEPS_MAX;
-    if (self->synced || (is_full && !souk_pg_has_unread(self))) {
+    if (is_full && !souk_pg_has_unread(self)) {
         SOUK_TRY(souk_pg_drain(self));
     }
     if (self->steps_from == self->steps_to) {
@@ -108,6 +111,7 @@ souk_err_t souk_pg_next(souk_ctx_t *ctx, const souk_pg_rows_t **ret_rows) {
 
 souk_err_t souk_pg_run(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt, const souk_pg_args_t *args,
                        const souk_pg_rows_t **ret_rows) {
+    souk_pg_disown(souk_pg_of(ctx));
     SOUK_TRY(souk_pg_queue(ctx, stmt, args));
     return souk_pg_next(ctx, ret_rows);
 }
@@ -141,6 +145,7 @@ souk_err_t souk_pg_exec_next(souk_pg_t *self, souk_arena_t *arena,
 souk_err_t souk_pg_exec(souk_pg_t *self, uint32_t timeout_ms, souk_arena_t *arena,
                         const souk_pg_stmt_t *stmt, const souk_pg_args_t *args,
                         const souk_pg_rows_t **ret_rows) {
+    souk_pg_disown(self);
     SOUK_TRY(souk_pg_exec_queue(self, timeout_ms, stmt, args));
     return souk_pg_exec_next(self, arena, ret_rows);
 }

@@ -275,6 +275,14 @@ bool souk_pg_has_unread(const souk_pg_t *self) {
     return false;
 }
 
+void souk_pg_disown(souk_pg_t *self) {
+    for (size_t i = self->steps_from; i < self->steps_to; i++) {
+        if (self->steps[i].kind == SOUK_PG_STEP_STMT) {
+            self->steps[i].kind = SOUK_PG_STEP_OWN;
+        }
+    }
+}
+
 souk_err_t souk_pg_drain(souk_pg_t *self) {
     if (self->steps_from == self->steps_to && !self->synced) {
         return SOUK_OK;

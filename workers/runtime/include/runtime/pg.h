@@ -100,8 +100,8 @@ SOUK_MUST_CHECK souk_err_t souk_pg_run(souk_ctx_t *ctx, const souk_pg_stmt_t *st
 
 /* Pipelined: queue several (at most SOUK_PG_QUEUE_MAX), then read their results in order; one round
  * trip. Inside souk_pg_write or alone (then all queued statements are one transaction). After an
- * error the following results are SOUK_ERR_CANCELLED. Results may be left unread; whatever runs
- * next drops them. */
+ * error the following results are SOUK_ERR_CANCELLED. Results may be left unread: a souk_pg_run
+ * behind them takes the statements along, and their failure is its own. */
 #define SOUK_PG_QUEUE_MAX 64
 SOUK_MUST_CHECK souk_err_t souk_pg_queue(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt,
                                          const souk_pg_args_t *args);
