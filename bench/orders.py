@@ -107,7 +107,7 @@ class Ours:
         ledger = """
             INSERT INTO stock_ledger (sku, delta, reason, actor) SELECT sku, on_hand, 'receive', 'bench' FROM skus WHERE sku <> 'BENCH-1'
         """
-        with self.stack.database("orders") as connection:
+        with self.stack.connect("orders") as connection:
             connection.execute(sql, [SKUS])
             connection.execute(ledger)
 
@@ -132,7 +132,7 @@ class Ours:
 
     def check(self):
         """Nothing that was placed is out of balance."""
-        with self.stack.database("orders") as connection:
+        with self.stack.connect("orders") as connection:
             wrong = connection.execute("SELECT count(*) FROM stock_imbalances").fetchone()[0]
             placed = connection.execute("SELECT count(*), sum(shipping_total) FROM orders").fetchone()
         assert wrong == 0 and placed[1] == placed[0] * SHIPPING, (wrong, placed)

@@ -44,7 +44,7 @@ def journal(tmp_path):
 def verdict(shop, journal):
     """What the checker finds; and that the journal left nothing open."""
     still_open = [key for action in ("place", "cancel", "pay") for key in journal.keys(action, "open")]
-    with shop.stack.database("orders") as connection:
+    with shop.stack.connect("orders") as connection:
         return [*Checker(connection).problems(journal), *(f"key {key}: open" for key in still_open)]
 
 
@@ -81,7 +81,7 @@ def test_a_worker_dies_at_a_step(shop, journal, step, point):
         for order in ready:
             staff.write("pay", f"/v1/admin/orders/{order}/pay")
     if step == "expire":
-        with shop.stack.database("orders") as connection:
+        with shop.stack.connect("orders") as connection:
             connection.execute("UPDATE orders SET expires_at = now() - interval '1 second'")
     doomed = worker_dies_at(shop, f"orders.{step}.{point}")
     crowd = Crowd(shop, journal, buyers=3, each=2, pay=0, cancel=0)
@@ -95,7 +95,7 @@ def test_a_worker_dies_at_a_step(shop, journal, step, point):
         crowd.join()
     assert fate == "acknowledged"
     if step == "expire":
-        with shop.stack.database("orders") as connection:
+        with shop.stack.connect("orders") as connection:
             expired = "SELECT count(*) FROM orders WHERE id = ANY(%s) AND status = 'expired'"
             wait_for(lambda: connection.execute(expired, [ready]).fetchone()[0] == 3, 60, "expiry")
     assert verdict(shop, journal) == []

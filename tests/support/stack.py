@@ -216,19 +216,22 @@ class Group:
 
 
 class Servers(Group):
-    """PostgreSQL and, unless mongo is false, the MongoDB-protocol server; MONGODB_URI names a MongoDB to use instead of the latter."""
+    """PostgreSQL and, unless mongo is false, the MongoDB-protocol server; MONGODB_URI names a MongoDB to use instead of the latter.
 
-    def __init__(self, mongo=True):
+    durable: PostgreSQL waits for the disk, as in production; otherwise it is quicker, and loses nothing when processes die."""
+
+    def __init__(self, mongo=True, durable=False):
         super().__init__("souk-servers-")
         self.with_mongo = mongo
+        self.durable = durable
         self.passwords = {}
         self.external_mongodb = os.environ.get("MONGODB_URI", "")
 
     def start(self):
         (postgres_port, mongo_port) = PORTS.take(2)
         data_dir, password_file = self.folder / "postgres", self.folder / "password"
-        postgres.make_cluster(data_dir, password_file, durable=False)
-        self.add(plan.postgres_spec(postgres_port, data_dir, password_file, durable=False))
+        postgres.make_cluster(data_dir, password_file, self.durable)
+        self.add(plan.postgres_spec(postgres_port, data_dir, password_file, self.durable))
         self["postgres"].start().wait_ready()
         self.database_url = self["postgres"].spec.health[1]
         self.mongodb_base = self.external_mongodb
