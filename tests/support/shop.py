@@ -16,12 +16,11 @@ PATIENCE_S = 90
 # A repeat can end otherwise: the twin still runs, too many requests, the server is away.
 AGAIN = {"key_in_progress", "rate_limited", "request_timeout"}
 ADDRESS = {
-    "first_name": "Jo",
-    "last_name": "Buyer",
-    "address1": "1 Main Street",
-    "city": "Ghent",
+    "name": "Jo Buyer",
+    "line1": "1 Main Street",
     "postal_code": "9000",
-    "country_code": "BE",
+    "city": "Ghent",
+    "country": "BE",
 }
 
 
@@ -75,8 +74,8 @@ class Client:
         self.headers = headers or self.guest()
 
     def guest(self):
-        answer = self.until_final("POST", "/v1/guests", {}, {})
-        return {"Authorization": f"Bearer {answer.json()['token']}"}
+        answer = self.until_final("POST", "/v1/guests", {}, None)
+        return {"Authorization": f"Bearer {answer.json()['guest_token']}"}
 
     def until_final(self, verb, path, headers, body):
         """The final answer, or None when PATIENCE_S was not enough."""
