@@ -21,8 +21,9 @@ static souk_err_t s_require_open(souk_ctx_t *ctx, const orders_basket_t *basket,
                                  souk_str_t if_match) {
     SOUK_TRY(orders_require_version(ctx, if_match, basket->version));
     if (basket->status != ORDERS_CART_STATUS_OPEN) {
-        return souk_ctx_fail(ctx, SOUK_ERR_CART_NOT_OPEN, "the cart was %s",
-                             basket->status == ORDERS_CART_STATUS_ORDERED ? "ordered" : "merged");
+        (void)souk_ctx_fail(ctx, SOUK_ERR_CART_NOT_OPEN, "the cart was %s",
+                            basket->status == ORDERS_CART_STATUS_ORDERED ? "ordered" : "merged");
+        return SOUK_ERR_CART_NOT_OPEN; /* said so that the compiler sees that *ret was not wanted */
     }
     return SOUK_OK;
 }
