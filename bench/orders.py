@@ -29,7 +29,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 DURATION_S = int(os.environ.get("DURATION_S", "3"))
 CONNECTIONS = int(os.environ.get("CONNECTIONS", "256"))
 CLIENTS = (1, 4, 8, 16, 32)  # pgbench's; the best one counts
-SKUS, GUESTS, UNITS = 1000, 2000, 1_000_000_000
+SKUS, GUESTS, UNITS = 1000, 2000, 1_000_000  # units of each SKU
 AIMS = {"uniform": 4.0, "hot": 10.0}
 SETTINGS = {
     "SOUK_GATEWAY_RATE_PER_ADDRESS": "0",
