@@ -8,7 +8,7 @@ export SOUK_PYTHON ?= $(CURDIR)/.venv/bin/python
 STACK := PYTHONPATH=deploy/local PYTHONDONTWRITEBYTECODE=1 $(SOUK_PYTHON) -m stack
 JOBS ?= $(shell nproc)
 
-.PHONY: help up down status logs test test-all test-fresh lint format docs fuzz bench-path clean
+.PHONY: help up down status logs test test-all test-fresh lint format docs fuzz chaos bench-path bench-orders clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,11 +53,21 @@ fuzz: ## fuzz for long; SECONDS_EACH=600 a target, TARGET=fuzz_http1 chooses
 	@deploy/local/install up test
 	@.ci/fuzz
 
+chaos: ## kill every process at random under load, for long; CHAOS_ROUNDS=20, CHAOS_SEED=1
+	@deploy/local/install up test
+	@CHAOS_ROUNDS=$${CHAOS_ROUNDS:-20} .ci/test chaos
+
 bench-path: ## requests per second of the whole path, as a ratio to nginx
 	@deploy/local/install up bench
 	@[ -f build/release/build.ninja ] || cmake --preset release >/dev/null
 	@ninja -C build/release --quiet
 	@PYTHONDONTWRITEBYTECODE=1 $(SOUK_PYTHON) bench/path.py
+
+bench-orders: ## orders per second through HTTP, as a ratio to pgbench
+	@deploy/local/install up bench
+	@[ -f build/release/build.ninja ] || cmake --preset release >/dev/null
+	@ninja -C build/release --quiet
+	@PYTHONDONTWRITEBYTECODE=1 $(SOUK_PYTHON) bench/orders.py
 
 clean: ## stop everything, then remove builds and local data
 	@if [ -x $(SOUK_PYTHON) ]; then $(STACK) clean; fi

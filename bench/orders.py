@@ -83,7 +83,9 @@ class Rival:
     def choose(self):
         """The concurrency that each kind likes best."""
         for kind in AIMS:
-            self.best[kind] = max(CLIENTS, key=lambda clients, kind=kind: self.run(kind, clients, 2))
+            self.best[kind] = max(
+                CLIENTS, key=lambda clients, kind=kind: self.run(kind, clients, 2)
+            )
 
 
 class Ours:
@@ -122,7 +124,11 @@ class Ours:
         argv = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", "--timeout", "20s"]
         argv += ["-s", str(ROOT / "bench" / "orders.lua"), self.stack.url]
         said = subprocess.run(
-            argv, check=True, capture_output=True, text=True, env={**os.environ, "ORDERS_FILE": str(file)}
+            argv,
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "ORDERS_FILE": str(file)},
         ).stdout
         if "Non-2xx" in said or "Socket errors" in said:
             raise SystemExit(f"bench: not every order was placed:\n{said}")
@@ -133,7 +139,9 @@ class Ours:
         """Nothing that was placed is out of balance."""
         with self.stack.connect("orders") as connection:
             wrong = connection.execute("SELECT count(*) FROM stock_imbalances").fetchone()[0]
-            placed = connection.execute("SELECT count(*), sum(shipping_total) FROM orders").fetchone()
+            placed = connection.execute(
+                "SELECT count(*), sum(shipping_total) FROM orders"
+            ).fetchone()
         assert wrong == 0 and placed[1] == placed[0] * SHIPPING, (wrong, placed)
         return placed[0]
 
@@ -147,7 +155,9 @@ def measure(ours, rival):
         for number in range(ROUNDS):
             turn = [
                 lambda kind=kind: found[kind][0].append(ours.run(kind, DURATION_S)),
-                lambda kind=kind: found[kind][1].append(rival.run(kind, rival.best[kind], DURATION_S)),
+                lambda kind=kind: found[kind][1].append(
+                    rival.run(kind, rival.best[kind], DURATION_S)
+                ),
             ]
             for step in turn if number % 2 else reversed(turn):
                 step()
@@ -155,8 +165,12 @@ def measure(ours, rival):
 
 
 def report(found, rival, placed):
-    print(f"{CONNECTIONS} connections, {ROUNDS} rounds of {DURATION_S} s, medians; {placed} orders placed, all in balance")
-    print(f"{'':<8} {'orders/s':>9} {'range':>13} {'p50':>9} {'p99':>9} {'pgbench':>8} {'clients':>7} {'ratio':>6} {'aim':>5}")
+    print(
+        f"{CONNECTIONS} connections, {ROUNDS} rounds of {DURATION_S} s, medians; {placed} orders placed, all in balance"
+    )
+    print(
+        f"{'':<8} {'orders/s':>9} {'range':>13} {'p50':>9} {'p99':>9} {'pgbench':>8} {'clients':>7} {'ratio':>6} {'aim':>5}"
+    )
     met = True
     for kind, (runs, rates) in found.items():
         ordered = sorted(run["rate"] for run in runs)
@@ -171,7 +185,10 @@ def report(found, rival, placed):
 
 
 def main():
-    with Servers(durable=True) as servers, Stack(servers, catalog=1, diag=0, orders=1, env=SETTINGS) as stack:
+    with (
+        Servers(durable=True) as servers,
+        Stack(servers, catalog=1, diag=0, orders=1, env=SETTINGS) as stack,
+    ):
         rival = Rival(servers, stack.folder)
         rival.choose()
         ours = Ours(stack)

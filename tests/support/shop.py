@@ -42,12 +42,16 @@ class Shop:
             self.admin("POST", "/v1/admin/discount-codes", discount)
         for sku, units in stock.items():
             path = f"/v1/admin/stock/{sku}"
-            wait_for(lambda path=path: self.api.get(path).status_code == 200, what=f"{sku} in stock")
+            wait_for(
+                lambda path=path: self.api.get(path).status_code == 200, what=f"{sku} in stock"
+            )
             self.admin("POST", f"{path}/receive", {"quantity": units})
 
     def admin(self, verb, path, body):
         """An admin's write, which has to work."""
-        answer = self.api.request(verb, path, json=body, headers={"Idempotency-Key": str(uuid.uuid4())})
+        answer = self.api.request(
+            verb, path, json=body, headers={"Idempotency-Key": str(uuid.uuid4())}
+        )
         assert answer.ok, f"{verb} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
@@ -75,10 +79,11 @@ class Client:
 
     def guest(self):
         answer = self.until_final("POST", "/v1/guests", {}, None)
+        assert answer is not None, f"no guest's token: {self.last}"
         return {"Authorization": f"Bearer {answer.json()['guest_token']}"}
 
     def until_final(self, verb, path, headers, body):
-        """The final answer, or None when PATIENCE_S was not enough."""
+        """The final answer, or None when PATIENCE_S was not enough; `last` is then what came instead."""
         until = time.monotonic() + PATIENCE_S
         pause = threading.Event()
         while time.monotonic() < until:
@@ -88,7 +93,9 @@ class Client:
                 )
                 if answer.status_code < 500 and self.code(answer) not in AGAIN:
                     return answer
-            except requests.RequestException:
+                self.last = answer.text
+            except requests.RequestException as error:
+                self.last = repr(error)
                 self.session.close()
             pause.wait(random.uniform(0.02, 0.2))
         return None
@@ -98,16 +105,16 @@ class Client:
         """The code of a problem document; None for success."""
         return None if answer.ok else answer.json().get("code")
 
-    def write(self, action, path, body=None, key=None, **known):
+    def write(self, action, path, body=None, key=None):
         """A keyed POST; returns its line in the journal."""
         key = key or str(uuid.uuid4())
-        self.journal.write(action=action, key=key, fate="open", code=None, order=None, **known)
+        line = {"action": action, "key": key, "fate": "open", "code": None, "order": None}
+        self.journal.write(**line)
         answer = self.until_final("POST", path, {**self.headers, "Idempotency-Key": key}, body)
-        line = {"action": action, "key": key, "fate": "open", "code": None, "order": None, **known}
         if answer is not None and answer.ok:
-            line |= {"fate": "acknowledged", "order": answer.json()["id"]}
+            line = {**line, "fate": "acknowledged", "order": answer.json()["id"]}
         elif answer is not None:
-            line |= {"fate": "refused", "code": self.code(answer)}
+            line = {**line, "fate": "refused", "code": self.code(answer)}
         self.journal.write(**line)
         return line
 
@@ -115,7 +122,7 @@ class Client:
         return self.write("place", "/v1/orders", self.shop.order(items, **more), key)
 
     def cancel(self, order):
-        return self.write("cancel", f"/v1/orders/{order}/cancel", order=None)
+        return self.write("cancel", f"/v1/orders/{order}/cancel")
 
     def close(self):
         self.session.close()
@@ -156,7 +163,7 @@ class Crowd:
             if placed["fate"] != "acknowledged":
                 continue
             if dice < self.pay:
-                staff.write("pay", f"/v1/admin/orders/{placed['order']}/pay", order_id=placed["order"])
+                staff.write("pay", f"/v1/admin/orders/{placed['order']}/pay")
             elif dice < self.pay + self.cancel:
                 client.cancel(placed["order"])
 

@@ -7,16 +7,17 @@ checker finds each acknowledged order once, none twice, and stock that balances.
 import os
 import random
 import uuid
+from threading import Thread
 
 import pytest
 from support.checker import Checker
 from support.journal import Journal
 from support.shop import Client, Crowd, Shop
-from support.stack import Servers, wait_for
+from support.stack import Servers, Stack, wait_for
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 SEED = os.environ.get("CHAOS_SEED", "1")
-STOCK = {"CHAOS-HOT": 60, "CHAOS-A": 5000, "CHAOS-B": 5000, "CHAOS-C": 5000}
+STOCK = {"CHAOS-HOT": 200, "CHAOS-A": 5000, "CHAOS-B": 5000, "CHAOS-C": 5000}
 SETTINGS = {"SOUK_GATEWAY_RATE_PER_ADDRESS": "0", "SOUK_ORDERS_UNPAID_MAX": "50"}
 STEPS = ["place", "cancel", "expire", "pay", "fulfil"]
 POINTS = ["before_commit", "after_commit_before_reply"]
@@ -29,21 +30,25 @@ def own_servers():
         yield started
 
 
-@pytest.fixture
-def shop(own_servers, make_stack):
-    return Shop(make_stack(servers=own_servers, catalog=1, diag=0, orders=3, env=SETTINGS), STOCK)
+@pytest.fixture(scope="module")
+def shop(own_servers):
+    """One shop for all of these tests: what one of them breaks, the checker of every later one sees."""
+    with Stack(own_servers, catalog=1, diag=0, orders=3, env=SETTINGS) as stack:
+        yield Shop(stack, STOCK)
 
 
-@pytest.fixture
-def journal(tmp_path):
-    opened = Journal(tmp_path / "journal.jsonl")
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory):
+    opened = Journal(tmp_path_factory.mktemp("kill") / "journal.jsonl")
     yield opened
     opened.close()
 
 
 def verdict(shop, journal):
     """What the checker finds; and that the journal left nothing open."""
-    still_open = [key for action in ("place", "cancel", "pay") for key in journal.keys(action, "open")]
+    still_open = [
+        key for action in ("place", "cancel", "pay") for key in journal.keys(action, "open")
+    ]
     with shop.stack.connect("orders") as connection:
         return [*Checker(connection).problems(journal), *(f"key {key}: open" for key in still_open)]
 
@@ -62,13 +67,12 @@ def worker_dies_at(shop, point, passage=1):
 
 def all_back(shop):
     """Every process runs again, without a fault."""
-    for label, process in shop.stack.processes.items():
+    for process in shop.stack.processes.values():
         process.env.pop("SOUK_FAULT", None)
         if not process.is_alive():
             process.start()
     for process in shop.stack.processes.values():
         process.wait_ready()
-    del label
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -87,7 +91,7 @@ def test_a_worker_dies_at_a_step(shop, journal, step, point):
     crowd = Crowd(shop, journal, buyers=3, each=2, pay=0, cancel=0)
     with crowd:
         if step in ("cancel", "pay", "fulfil"):
-            fate = acting(step, client, staff, ready[0], journal, doomed, lambda: all_back(shop))
+            fate = acting(step, client, staff, ready[0], doomed, lambda: all_back(shop))
         else:
             wait_for(lambda: not doomed.is_alive(), 60, f"the worker dies at {step}")
             all_back(shop)
@@ -101,12 +105,14 @@ def test_a_worker_dies_at_a_step(shop, journal, step, point):
     assert verdict(shop, journal) == []
 
 
-def acting(step, client, staff, order, journal, doomed, heal):
+def acting(step, client, staff, order, doomed, heal):
     """Sends the write that meets the fault, from a thread of its own; heals when the worker is dead; its final fate."""
-    from threading import Thread
-
     lines = []
-    items = {"items": [{"line": 1, "quantity": 1}], "carrier": "Post", "tracking": str(uuid.uuid4())}
+    items = {
+        "lines": [{"line": 1, "quantity": 1}],
+        "carrier": "Post",
+        "tracking": str(uuid.uuid4()),
+    }
     act = {
         "cancel": lambda: client.cancel(order),
         "pay": lambda: staff.write("pay", f"/v1/admin/orders/{order}/pay"),
