@@ -78,6 +78,9 @@ static long s_once(souk_http_t *self, const souk_http_request_t *request, souk_b
     if (request->if_match != NULL) {
         headers = s_header(headers, "If-Match", request->if_match);
     }
+    if (request->key != NULL) {
+        headers = s_header(headers, "Idempotency-Key", request->key);
+    }
     curl_easy_reset(self->curl);
     if (request->body.data != NULL) {
         headers = s_header(headers, "Content-Type", "application/json");

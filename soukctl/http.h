@@ -17,6 +17,7 @@ typedef struct {
     const char *verb, *path;
     souk_str_t body;      /* data NULL: none */
     const char *if_match; /* NULL: none */
+    const char *key;      /* Idempotency-Key; NULL: none */
     /* The request may be repeated although its answer was lost. */
     bool repeatable;
 } souk_http_request_t;

@@ -1,6 +1,6 @@
-/* soukctl import: fills the catalogue through the gateway. Items are checked here line by line,
- * sent in batches, and reported one by one; repeating an import is harmless, because what is
- * already so is left alone. */
+/* soukctl import: fills the catalogue and the stock through the gateway. Items are checked here
+ * line by line, sent in batches, and reported one by one; repeating an import is harmless, because
+ * what is already so is left alone. */
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include "gen/catalog.h"
 #include "http.h"
 #include "import_categories.h"
+#include "import_stock.h"
 #include "souk/arena.h"
 #include "souk/schema.h"
 
@@ -27,11 +28,19 @@ static const char s_usage[] =
     "[--category-by-type]\n"
     "                      [--batch N] [--dry-run] [--strict]\n"
     "       soukctl import categories FILE [--url URL] [--dry-run]\n"
+    "       soukctl import stock FILE [--format jsonl|csv] [--url URL] [--reference TEXT] "
+    "[--dry-run]\n"
     "\n"
     "Creates and replaces products by slug, or categories by slug, through the gateway. FILE - is "
     "standard input.\n"
     "JSON Lines: one object a line, fields as in POST /v1/admin/products or /v1/admin/categories.\n"
     "CSV: Shopify's product export; rows of one Handle are one product.\n"
+    "Stock: lines {\"sku\": ..., \"quantity\": ...}, or CSV with these columns, are added to what "
+    "is "
+    "there; 500 at a time, all of\n"
+    "them or none. It stops at the first that cannot be taken in. The same file again adds nothing "
+    "twice within a day;\n"
+    "another delivery of the same content needs another --reference.\n"
     "\n"
     "  --url URL            the gateway (default SOUK_GATEWAY_URL)\n"
     "  --format F           jsonl or csv (default: by the file's name)\n"
@@ -40,14 +49,16 @@ static const char s_usage[] =
     "  --batch N            products in a request, 1 to 200 (default 200)\n"
     "  --dry-run            only check\n"
     "  --strict             stop at the first bad line; nothing of its batch is sent\n"
+    "  --reference TEXT     stock: noted with each change\n"
     "\n"
     "The API key is read from SOUK_API_KEY. Exit codes: 0 all done, 1 some items failed, 2 usage, "
     "3 the gateway\n"
     "cannot be reached or refused the request, 4 the file cannot be read.\n";
 
 typedef struct {
-    const char *url, *path, *format, *currency;
-    bool categories, category_by_type, dry_run, strict;
+    const char *url, *path, *format, *currency, *reference;
+    const char *what; /* products, categories or stock */
+    bool category_by_type, dry_run, strict;
     int64_t batch;
 } options_t;
 
@@ -277,9 +288,21 @@ static long s_file_bytes(FILE *file) {
     return size > 0 ? size : 0;
 }
 
+static bool s_is_csv(const options_t *options) {
+    return options->format != NULL ? strcmp(options->format, "csv") == 0
+                                   : s_ends_with(options->path, ".csv");
+}
+
+static int s_import_stock(const options_t *options, FILE *file, souk_http_t *http) {
+    const souk_stock_options_t stock = {.path = options->path,
+                                        .csv = s_is_csv(options),
+                                        .dry_run = options->dry_run,
+                                        .reference = options->reference};
+    return souk_import_stock(file, &stock, http);
+}
+
 static int s_import_products(const options_t *options, FILE *file, souk_http_t *http) {
-    bool csv = options->format != NULL ? strcmp(options->format, "csv") == 0
-                                       : s_ends_with(options->path, ".csv");
+    bool csv = s_is_csv(options);
     const souk_feed_options_t source = {.currency = options->currency,
                                         .category_by_type = options->category_by_type};
     import_t *self = calloc(1, sizeof *self);
@@ -304,6 +327,11 @@ static int s_import_products(const options_t *options, FILE *file, souk_http_t *
     return code;
 }
 
+static bool s_is_known(const char *what) {
+    return strcmp(what, "products") == 0 || strcmp(what, "categories") == 0 ||
+           strcmp(what, "stock") == 0;
+}
+
 static int s_parse(int argc, char **argv, options_t *ret) {
     static const struct option longs[] = {
         {"help", no_argument, NULL, 'h'},
@@ -314,6 +342,7 @@ static int s_parse(int argc, char **argv, options_t *ret) {
         {"batch", required_argument, NULL, 'b'},
         {"dry-run", no_argument, NULL, 'd'},
         {"strict", no_argument, NULL, 's'},
+        {"reference", required_argument, NULL, 'r'},
         {NULL, 0, NULL, 0},
     };
     optind = 1;
@@ -339,6 +368,9 @@ static int s_parse(int argc, char **argv, options_t *ret) {
         case 's':
             ret->strict = true;
             break;
+        case 'r':
+            ret->reference = optarg;
+            break;
         case 'b':
             if (!souk_command_int(optarg, 1, BATCH_ITEMS_MAX, &ret->batch)) {
                 return souk_command_misuse(&import_command, "--batch takes 1 to %d, not %s",
@@ -349,16 +381,16 @@ static int s_parse(int argc, char **argv, options_t *ret) {
             return souk_command_misuse(&import_command, "the flags are wrong");
         }
     }
-    if (argc - optind != 2 ||
-        (strcmp(argv[optind], "products") != 0 && strcmp(argv[optind], "categories") != 0)) {
-        return souk_command_misuse(&import_command, "it takes products or categories, and a file");
+    if (argc - optind != 2 || !s_is_known(argv[optind])) {
+        return souk_command_misuse(&import_command,
+                                   "it takes products, categories or stock, and a file");
     }
     if (ret->format != NULL && strcmp(ret->format, "csv") != 0 &&
         strcmp(ret->format, "jsonl") != 0) {
         return souk_command_misuse(&import_command, "--format takes jsonl or csv, not %s",
                                    ret->format);
     }
-    ret->categories = strcmp(argv[optind], "categories") == 0;
+    ret->what = argv[optind];
     ret->path = argv[optind + 1];
     return -1;
 }
@@ -378,8 +410,13 @@ static int s_run(const souk_soukctl_config_t *config, int argc, char **argv) {
     }
     souk_http_t *http =
         souk_http_new(options.url, config->api_key[0] != '\0' ? config->api_key : NULL);
-    code = options.categories ? souk_import_categories(file, options.path, http, options.dry_run)
-                              : s_import_products(&options, file, http);
+    if (strcmp(options.what, "categories") == 0) {
+        code = souk_import_categories(file, options.path, http, options.dry_run);
+    } else if (strcmp(options.what, "stock") == 0) {
+        code = s_import_stock(&options, file, http);
+    } else {
+        code = s_import_products(&options, file, http);
+    }
     souk_http_destroy(&http);
     if (!standard) {
         (void)fclose(file);
@@ -389,7 +426,7 @@ static int s_run(const souk_soukctl_config_t *config, int argc, char **argv) {
 
 const souk_command_t import_command = {
     .name = "import",
-    .summary = "create and replace products or categories from a file",
+    .summary = "create and replace products or categories, or receive stock, from a file",
     .usage = s_usage,
     .run = s_run,
 };

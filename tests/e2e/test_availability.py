@@ -1,8 +1,10 @@
 """What can be bought, as products show it: changes come through, the ETag follows, and without the orders service the catalogue goes on."""
 
+import re
 import uuid
 
 import pytest
+import requests
 from support.api import Api, euro
 from support.stack import wait_for
 
@@ -144,3 +146,26 @@ def test_it_can_be_turned_off(make_shop):
     made, (small, large) = two_sizes(shop)
     shop.wait_stock(small, quantity=100)
     assert shop.shown(made["slug"]) == ({small: None, large: None}, '"1"')
+
+
+def test_many_skus_arrive_in_pages_and_another_database_begins_anew(make_shop):
+    """More than two pages; then the rows are gone and the database has another name: what was told before is void."""
+    shop = make_shop(catalog=1)
+    made, (small, large) = two_sizes(shop)
+    shop.wait_stock(small, quantity=100)
+    shop.wait_shown(made["slug"], {small: "in_stock", large: "none"})
+
+    def known():
+        text = requests.get(shop.stack["catalog-1"].admin_url + "/metrics", timeout=5).text
+        return int(re.search(r"^souk_catalog_availability_skus (\d+)$", text, re.M)[1])
+
+    with shop.stack.connect("orders") as db:
+        db.execute(
+            "INSERT INTO skus (sku, product_id, variant_id, product_slug, name, price, currency, sellable, revision)"
+            " SELECT 'MANY-' || n, 'prod_many', 'v', 's', 'Many', 1, 'EUR', true, 1 FROM generate_series(1, 2500) n"
+        )
+        wait_for(lambda: known() == 2502, what="all SKUs are known")
+        db.execute("DELETE FROM skus WHERE product_id = 'prod_many'")
+        db.execute("UPDATE follower_lease SET identity = repeat('f', 32)")
+    wait_for(lambda: known() == 2, what="the former ones are forgotten")
+    shop.wait_shown(made["slug"], {small: "in_stock", large: "none"})

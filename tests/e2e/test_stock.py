@@ -298,3 +298,76 @@ def test_a_cursor_of_another_database_starts_anew(stack):
         stack, "call", "orders.availability", json.dumps({"cursor": "made-up"}), check=False
     )
     assert bad.returncode == 1 and '"malformed"' in bad.stderr
+
+
+# ---- soukctl import stock ----
+
+
+def test_a_delivery_from_a_file_is_received_once(api, stack):
+    skus = [api.sku() for _ in range(3)]
+    lines = "".join(json.dumps({"sku": sku, "quantity": 2}) + "\n" for sku in skus)
+    for _ in range(2):
+        done = soukctl(stack, "import", "stock", "--reference", "Delivery 7", "-", stdin=lines)
+        assert done.stdout == "3 received\n"
+    assert [numbers(api.stock(sku))[0] for sku in skus] == [2, 2, 2]
+    assert entries(api, skus[0])[0]["note"] == "Delivery 7"
+    soukctl(stack, "import", "stock", "--reference", "Delivery 8", "-", stdin=lines)
+    csv = "Name,SKU,Quantity\r\n" + "".join(f'"A, b",{sku},5\r\n' for sku in skus)
+    soukctl(stack, "import", "stock", "--format", "csv", "-", stdin=csv)
+    assert [numbers(api.stock(sku))[0] for sku in skus] == [9, 9, 9]
+    dry = soukctl(stack, "import", "stock", "--dry-run", "-", stdin=lines)
+    assert dry.stdout == "dry run: 3 received\n"
+    assert [numbers(api.stock(sku))[0] for sku in skus] == [9, 9, 9]
+
+
+def test_a_file_with_a_bad_line_can_be_mended_and_sent_again(api, stack):
+    """Batches of 500: the first is in, the second is not, and the mended file adds only that."""
+    known = api.sku()
+    first = [{"sku": known, "quantity": 1}] + [
+        {"sku": f"BULK-{at}", "quantity": 1} for at in range(499)
+    ]
+    with stack.connect("orders") as db:
+        db.execute(
+            "INSERT INTO skus (sku, product_id, variant_id, product_slug, name, price, currency, sellable, revision)"
+            " SELECT 'BULK-' || n, 'prod_bulk', 'v', 's', 'Bulk', 1, 'EUR', true, 1 FROM generate_series(0, 498) n"
+        )
+    second = api.sku()
+    rest = [{"sku": second, "quantity": 3}, {"sku": "TYPO", "quantity": 4}]
+
+    def send(items):
+        text = "".join(json.dumps(each) + "\n" for each in items)
+        return soukctl(stack, "import", "stock", "-", stdin=text, check=False)
+
+    done = send(first + rest)
+    assert (done.returncode, done.stdout) == (1, "500 received\n")
+    assert "-:502: sku: there is no such SKU" in done.stderr
+    assert (numbers(api.stock(known))[0], numbers(api.stock(second))[0]) == (1, 0)
+    done = send(first + rest[:1])
+    assert (done.returncode, done.stdout) == (0, "501 received\n")
+    assert (numbers(api.stock(known))[0], numbers(api.stock(second))[0]) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"sku": "A", "quantity": 0}\n', "-:1: /quantity: must be at least 1"),
+        ('{"sku": "A"}\n', "-:1: /quantity: is required"),
+        ('{"sku": "A", "quantity": 1, "price": 2}\n', "-:1: /price: is not known"),
+        ("{\n", "-:1: "),
+    ],
+)
+def test_bad_lines_are_named_before_anything_is_sent(stack, text, said):
+    done = soukctl(stack, "import", "stock", "-", stdin=text, check=False)
+    assert (done.returncode, done.stdout) == (1, "0 received\n")
+    assert said in done.stderr
+
+
+def test_csv_needs_its_columns(stack):
+    done = soukctl(
+        stack, "import", "stock", "--format", "csv", "-", stdin="sku,count\nA,1\n", check=False
+    )
+    assert done.returncode == 1 and "sku and quantity" in done.stderr
+    done = soukctl(
+        stack, "import", "stock", "--format", "csv", "-", stdin="sku,quantity\nA,x\n", check=False
+    )
+    assert done.returncode == 1 and "-:2: quantity" in done.stderr
