@@ -120,6 +120,7 @@ DECLARE
     v_code_left bigint[] := array_fill(NULL::bigint, ARRAY[cardinality(p_code)]);
     v_code_taken bigint[] := array_fill(0::bigint, ARRAY[cardinality(p_code)]);
     v_use_left bigint[] := array_fill(NULL::bigint, ARRAY[cardinality(p_use_code)]);
+    v_carts boolean := false;
     v_next bigint := 1;
     v_last text;
     c bigint;
@@ -139,6 +140,7 @@ BEGIN
             v_out[k] := 'refused';
         ELSIF p_cart_id[k] IS NOT NULL THEN
             v_out[k] := 'stale';        -- until its cart is found as it was
+            v_carts := true;
         END IF;
     END LOOP;
 
@@ -158,45 +160,49 @@ BEGIN
     END IF;
 
     -- (3) Carts. The second order of one cart in a batch looks again after the first has ended.
-    FOR r IN
-        SELECT a.i, c.id, c.version = a.version AND c.status = 'open' AS sound
-        FROM unnest(p_cart_id, p_cart_version) WITH ORDINALITY AS a(id, version, i) JOIN carts c ON c.id = a.id
-        WHERE v_out[a.i] = 'stale'
-        ORDER BY c.id, a.i FOR UPDATE OF c
-    LOOP
-        IF r.sound AND r.id IS DISTINCT FROM v_last THEN
-            v_out[r.i] := NULL;
-        END IF;
-        v_last := r.id;
-    END LOOP;
+    IF v_carts THEN
+        FOR r IN
+            SELECT a.i, c.id, c.version = a.version AND c.status = 'open' AS sound
+            FROM unnest(p_cart_id, p_cart_version) WITH ORDINALITY AS a(id, version, i) JOIN carts c ON c.id = a.id
+            WHERE v_out[a.i] = 'stale'
+            ORDER BY c.id, a.i FOR UPDATE OF c
+        LOOP
+            IF r.sound AND r.id IS DISTINCT FROM v_last THEN
+                v_out[r.i] := NULL;
+            END IF;
+            v_last := r.id;
+        END LOOP;
+    END IF;
 
     -- (4) Discount codes, and how often the customers have used them.
-    FOR r IN
-        SELECT a.i, d.version = a.version AS sound, d.limit_total - d.used AS remaining, d.limit_per_customer
-        FROM unnest(p_code, p_code_version) WITH ORDINALITY AS a(code, version, i) JOIN discount_codes d ON d.code = a.code
-        WHERE EXISTS (SELECT FROM unnest(p_use) WITH ORDINALITY AS o(use, i)
-            WHERE v_out[o.i] IS NULL AND o.use > 0 AND p_use_code[o.use] = a.i)
-        ORDER BY d.code FOR NO KEY UPDATE OF d
-    LOOP
-        v_code_sound[r.i] := r.sound;
-        v_code_left[r.i] := r.remaining;
-        IF r.limit_per_customer IS NOT NULL THEN
-            FOR u IN 1..cardinality(p_use_code) LOOP
-                IF p_use_code[u] = r.i THEN
-                    v_use_left[u] := r.limit_per_customer;
-                END IF;
-            END LOOP;
-        END IF;
-    END LOOP;
-    FOR r IN
-        SELECT a.i, count(*) AS used
-        FROM unnest(p_use_code, p_use_customer) WITH ORDINALITY AS a(code, customer, i)
-        JOIN discount_uses d ON d.code = p_code[a.code] AND d.customer = a.customer
-        WHERE v_use_left[a.i] IS NOT NULL
-        GROUP BY a.i
-    LOOP
-        v_use_left[r.i] := v_use_left[r.i] - r.used;
-    END LOOP;
+    IF cardinality(p_code) > 0 THEN
+        FOR r IN
+            SELECT a.i, d.version = a.version AS sound, d.limit_total - d.used AS remaining, d.limit_per_customer
+            FROM unnest(p_code, p_code_version) WITH ORDINALITY AS a(code, version, i) JOIN discount_codes d ON d.code = a.code
+            WHERE EXISTS (SELECT FROM unnest(p_use) WITH ORDINALITY AS o(use, i)
+                WHERE v_out[o.i] IS NULL AND o.use > 0 AND p_use_code[o.use] = a.i)
+            ORDER BY d.code FOR NO KEY UPDATE OF d
+        LOOP
+            v_code_sound[r.i] := r.sound;
+            v_code_left[r.i] := r.remaining;
+            IF r.limit_per_customer IS NOT NULL THEN
+                FOR u IN 1..cardinality(p_use_code) LOOP
+                    IF p_use_code[u] = r.i THEN
+                        v_use_left[u] := r.limit_per_customer;
+                    END IF;
+                END LOOP;
+            END IF;
+        END LOOP;
+        FOR r IN
+            SELECT a.i, count(*) AS used
+            FROM unnest(p_use_code, p_use_customer) WITH ORDINALITY AS a(code, customer, i)
+            JOIN discount_uses d ON d.code = p_code[a.code] AND d.customer = a.customer
+            WHERE v_use_left[a.i] IS NOT NULL
+            GROUP BY a.i
+        LOOP
+            v_use_left[r.i] := v_use_left[r.i] - r.used;
+        END LOOP;
+    END IF;
 
     -- (5) SKUs, of the orders that are still in.
     FOR r IN
@@ -276,8 +282,10 @@ BEGIN
         SELECT p_code[p_use_code[a.use]], a.id, p_use_customer[a.use]
         FROM unnest(p_id, p_use, v_out) AS a(id, use, outcome) WHERE a.outcome = 'placed' AND a.use > 0;
     END IF;
-    UPDATE carts SET status = 'ordered', version = carts.version + 1, updated_at = p_at
-    FROM unnest(p_cart_id, v_out) AS a(id, outcome) WHERE carts.id = a.id AND a.outcome = 'placed';
+    IF v_carts THEN
+        UPDATE carts SET status = 'ordered', version = carts.version + 1, updated_at = p_at
+        FROM unnest(p_cart_id, v_out) AS a(id, outcome) WHERE carts.id = a.id AND a.outcome = 'placed';
+    END IF;
     INSERT INTO orders (id, number, subject, cart_id, email, status, payment_status, fulfilment_status, currency, items_total,
         discount_total, shipping_total, tax_total, grand_total, taxes_included, discount_code, shipping_method, shipping_name,
         shipping_address, payment_method, placed_at, expires_at, updated_at)
