@@ -10,6 +10,8 @@
 #include "souk/clock.h"
 #include "souk/text.h"
 
+#define POINTER_BYTES 48
+
 /* ---- what all do ----------------------------------------------------------------------------- */
 
 static souk_err_t s_lock(souk_ctx_t *ctx, souk_str_t id, orders_basket_t **ret) {
@@ -167,12 +169,12 @@ static souk_err_t s_address(souk_ctx_t *ctx, const orders_carts_update_req_t *re
         return SOUK_OK;
     }
     souk_address_t address = req->shipping_address;
-    orders_form_issue_t issue;
-    souk_err_t err = orders_form_address(souk_ctx_arena(ctx), &address, &issue);
-    if (err == SOUK_ERR_VALIDATION) {
-        char pointer[64];
-        (void)snprintf(pointer, sizeof pointer, "/shipping_address/%s", issue.field);
-        return souk_ctx_fail_field(ctx, pointer, "%s", issue.reason);
+    orders_form_issues_t issues;
+    souk_err_t err = orders_form_address(souk_ctx_arena(ctx), &address, &issues);
+    for (size_t i = 0; err == SOUK_ERR_VALIDATION && i < issues.count; i++) {
+        char pointer[POINTER_BYTES];
+        (void)snprintf(pointer, sizeof pointer, "/shipping_address/%s", issues.items[i].field);
+        (void)souk_ctx_fail_field(ctx, pointer, "%s", issues.items[i].reason);
     }
     SOUK_TRY(err);
     basket->country = address.country;

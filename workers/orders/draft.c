@@ -1,16 +1,15 @@
 #include "orders/draft.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "orders/currency.h"
+#include "orders/form.h"
 #include "orders/version.h"
 #include "souk/id.h"
 #include "souk/text.h"
 
 #define POINTER_BYTES 48
-#define LINE_POINTS_MAX 200
 
 typedef struct {
     const orders_draft_input_t *in;
@@ -56,18 +55,6 @@ static void s_refuse_line(const making_t *self, souk_err_t err, size_t item, con
     }
 }
 
-static souk_err_t s_upper(souk_str_t code, souk_arena_t *arena, souk_str_t *ret) {
-    char *upper = souk_arena_alloc(arena, code.size + 1);
-    if (upper == NULL) {
-        return SOUK_ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < code.size; i++) {
-        upper[i] = (char)toupper((unsigned char)code.data[i]);
-    }
-    *ret = (souk_str_t){.data = upper, .size = code.size};
-    return SOUK_OK;
-}
-
 souk_err_t orders_draft_want(const orders_draft_input_t *in, orders_ground_wanted_t *wanted) {
     const orders_place_req_t *req = in->req;
     size_t count = 0;
@@ -79,7 +66,8 @@ souk_err_t orders_draft_want(const orders_draft_input_t *in, orders_ground_wante
         wanted->carts[wanted->carts_count++] = req->cart_id;
     }
     if (souk_bits_has(&req->bits, ORDERS_PLACE_REQ_DISCOUNT_CODE_BIT)) {
-        SOUK_TRY(s_upper(req->discount_code, in->arena, &wanted->codes[wanted->codes_count]));
+        SOUK_TRY(
+            orders_form_code(in->arena, req->discount_code, &wanted->codes[wanted->codes_count]));
         wanted->codes_count++;
     }
     wanted->orders_count++;
@@ -204,42 +192,16 @@ static souk_err_t s_take_email(making_t *self) {
     return SOUK_OK;
 }
 
-/* Each text in its one form; false: refused. */
+/* Each text in its one form, or refused. */
 static souk_err_t s_normalise(making_t *self, souk_address_t *address) {
-    const struct {
-        const char *pointer;
-        souk_str_t *text;
-        unsigned bit;
-    } lines[] = {
-        {"/shipping_address/name", &address->name, SOUK_ADDRESS_NAME_BIT},
-        {"/shipping_address/company", &address->company, SOUK_ADDRESS_COMPANY_BIT},
-        {"/shipping_address/line1", &address->line1, SOUK_ADDRESS_LINE1_BIT},
-        {"/shipping_address/line2", &address->line2, SOUK_ADDRESS_LINE2_BIT},
-        {"/shipping_address/postal_code", &address->postal_code, SOUK_ADDRESS_POSTAL_CODE_BIT},
-        {"/shipping_address/city", &address->city, SOUK_ADDRESS_CITY_BIT},
-        {"/shipping_address/region", &address->region, SOUK_ADDRESS_REGION_BIT},
-    };
-    for (size_t i = 0; i < SOUK_COUNT_OF(lines); i++) {
-        if (!souk_bits_has(&address->bits, lines[i].bit)) {
-            continue;
-        }
-        souk_err_t err =
-            souk_text_line(self->in->arena, *lines[i].text, LINE_POINTS_MAX, lines[i].text);
-        if (err == SOUK_ERR_VALIDATION) {
-            s_refuse(self, SOUK_ERR_VALIDATION, lines[i].pointer, "is no line of text");
-        } else {
-            SOUK_TRY(err);
-        }
+    orders_form_issues_t issues;
+    souk_err_t err = orders_form_address(self->in->arena, address, &issues);
+    for (size_t i = 0; err == SOUK_ERR_VALIDATION && i < issues.count; i++) {
+        char pointer[POINTER_BYTES];
+        (void)snprintf(pointer, sizeof(pointer), "/shipping_address/%s", issues.items[i].field);
+        s_refuse(self, SOUK_ERR_VALIDATION, pointer, "%s", issues.items[i].reason);
     }
-    if (!souk_country_valid(address->country)) {
-        s_refuse(self, SOUK_ERR_VALIDATION, "/shipping_address/country",
-                 "is no ISO 3166 code of two capital letters");
-    }
-    if (souk_bits_has(&address->bits, SOUK_ADDRESS_PHONE_BIT) &&
-        !souk_phone_valid(address->phone)) {
-        s_refuse(self, SOUK_ERR_VALIDATION, "/shipping_address/phone", "is no phone number");
-    }
-    return SOUK_OK;
+    return err == SOUK_ERR_VALIDATION ? SOUK_OK : err;
 }
 
 static souk_err_t s_take_address(making_t *self) {
@@ -280,7 +242,7 @@ static void s_take_shipping(making_t *self) {
 static souk_err_t s_take_discount(making_t *self) {
     souk_str_t code = self->cart != NULL ? self->cart->discount_code : (souk_str_t){0};
     if (s_has(self, ORDERS_PLACE_REQ_DISCOUNT_CODE_BIT)) {
-        SOUK_TRY(s_upper(self->in->req->discount_code, self->in->arena, &code));
+        SOUK_TRY(orders_form_code(self->in->arena, self->in->req->discount_code, &code));
     }
     if (code.data == NULL) {
         return SOUK_OK;
