@@ -11,6 +11,7 @@
 #include "pg_impl.h"
 #include "runtime/fault_point.h"
 #include "runtime/invoke.h"
+#include "souk/clock.h"
 #include "souk/id.h"
 
 #define TRIES_MAX 8
@@ -70,7 +71,9 @@ static souk_err_t s_require_key(souk_ctx_t *ctx, bool *ret_replayed) {
     s_key_args(ctx, &args);
     souk_pg_bytes(&args, souk_ctx_key_hash(ctx));
     const souk_pg_rows_t *rows;
+    int64_t from_us = souk_clock_mono_us();
     souk_err_t err = souk_pg_run(ctx, &s_claim, &args, &rows);
+    souk_metric_observe_us(souk_pg_of(ctx)->metrics.key_seconds, souk_clock_mono_us() - from_us);
     if (err == SOUK_ERR_TIMEOUT) {
         return s_in_progress(ctx);
     }

@@ -52,6 +52,7 @@ static void s_make_metrics(souk_pg_t *self) {
     self->metrics.replayed = s_keys(service, "replayed");
     self->metrics.reused = s_keys(service, "reused");
     self->metrics.in_progress = s_keys(service, "in_progress");
+    self->metrics.key_seconds = souk_metric(SOUK_METRIC_PG_KEY_SECONDS, service, NULL);
 }
 
 /* ---- State ----------------------------------------------------------------------------------- */

@@ -89,7 +89,7 @@ struct souk_pg {
     struct {
         souk_series_t *ok, *refused, *retry, *timeout, *unavailable, *failed, *seconds;
         souk_series_t *connected, *not_connected, *up;
-        souk_series_t *retries, *claimed, *replayed, *reused, *in_progress;
+        souk_series_t *retries, *claimed, *replayed, *reused, *in_progress, *key_seconds;
     } metrics;
 };
 
