@@ -104,14 +104,21 @@ static void s_note_failure(souk_keeper_t *self, souk_keeper_row_t *row, souk_err
              SOUK_F_INT("retry_ms", row->failed_pause_us / 1000));
 }
 
+/* A deadlock is SOUK_ERR_RETRY too; run at once again and again, it might never end. */
+static bool s_is_failure(const souk_keeper_t *self, souk_err_t err) {
+    bool is_conflict = err == SOUK_ERR_RETRY && souk_pg_sqlstate(self->pg)[0] != '\0';
+    return is_conflict || (err != SOUK_OK && err != SOUK_ERR_RETRY);
+}
+
 static void s_run(souk_keeper_t *self, souk_keeper_row_t *row) {
     int64_t from_us = souk_clock_mono_us();
+    self->pg->sqlstate[0] = '\0';
     souk_err_t err = row->task.run(self->pg, self->arena, row->task.arg);
     souk_pg_rollback(self->pg); /* a task that failed may leave its transaction to us */
     souk_arena_reset(self->arena);
     int64_t now_us = souk_clock_mono_us();
     souk_metric_observe_us(row->seconds, now_us - from_us);
-    if (err != SOUK_OK && err != SOUK_ERR_RETRY) {
+    if (s_is_failure(self, err)) {
         s_note_failure(self, row, err);
         row->next_us = now_us + s_spread(row->failed_pause_us);
         return;

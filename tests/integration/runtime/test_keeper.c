@@ -89,6 +89,35 @@ Test(keeper, a_failed_run_is_counted_and_tried_again) {
                   souk_metric(SOUK_METRIC_KEEPER_RUNS_TOTAL, "lab", "task", "error", NULL)) >= 2);
 }
 
+static souk_err_t s_deadlock(souk_pg_t *pg, souk_arena_t *arena, void *arg) {
+    static const souk_pg_stmt_t stmt = {.name = "lab_conflict", .sql = "SELECT lab_conflict()"};
+    atomic_fetch_add(&runs, 1);
+    sem_post(arg);
+    return souk_pg_exec(pg, LAB_TIMEOUT_MS, arena, &stmt, NULL, NULL);
+}
+
+Test(keeper, a_deadlock_is_a_failure_and_not_more_to_do) {
+    lab_do(
+        "CREATE FUNCTION lab_conflict() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
+        " USING ERRCODE = '40P01'; END $$");
+    sem_init(&ran, 0, 0);
+    const souk_keeper_task_t task = {
+        .name = "task", .interval_ms = NEVER_MS, .run = s_deadlock, .arg = &ran};
+    souk_keeper_t *keeper;
+    const souk_keeper_options_t options = {.pg = lab.options, .tasks = &task, .tasks_count = 1};
+    cr_assert_eq(souk_keeper_new(&options, &keeper), SOUK_OK);
+    s_await_run();
+    souk_series_t *failed =
+        souk_metric(SOUK_METRIC_KEEPER_RUNS_TOTAL, "lab", "task", "error", NULL);
+    while (souk_metric_value(failed) == 0) {
+        lab_do("SELECT 1");
+    }
+    souk_keeper_destroy(&keeper);
+    cr_assert_eq(
+        souk_metric_value(souk_metric(SOUK_METRIC_KEEPER_RUNS_TOTAL, "lab", "task", "ok", NULL)),
+        0);
+}
+
 Test(keeper, a_lost_connection_is_made_anew) {
     souk_keeper_t *keeper = s_start(SOON_MS);
     s_await_run();

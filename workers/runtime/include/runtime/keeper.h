@@ -9,9 +9,9 @@
 #define SOUK_KEEPER_TASKS_MAX 16
 
 /* One run: a small piece of work in short transactions. SOUK_OK: done until the next interval.
- * SOUK_ERR_RETRY: there is more, again as soon as the others had their turn. Any other error is
- * logged, and the task tried again after five seconds, then twice as long, up to its interval or
- * five minutes. The arena is reset after each run. */
+ * SOUK_ERR_RETRY: there is more, again as soon as the others had their turn. Any other error, and a
+ * deadlock, is logged, and the task tried again after five seconds, then twice as long, up to its
+ * interval or five minutes. The arena is reset after each run. */
 typedef souk_err_t (*souk_keeper_fn)(souk_pg_t *pg, souk_arena_t *arena, void *arg);
 
 typedef struct {
