@@ -220,3 +220,23 @@ def test_sync_beside_orders_does_not_deadlock(db, connect, follower):
     for each in threads:
         each.join()
     assert failures == []
+
+
+def scans(db):
+    db.execute("SELECT pg_stat_force_next_flush()")
+    return db.execute(
+        "SELECT seq_scan, idx_scan FROM pg_stat_user_tables WHERE relname = 'skus'"
+    ).fetchone()
+
+
+def test_a_change_reads_no_more_than_its_skus(db, follower):
+    """Counted by the server, over enough calls that it plans for any arguments."""
+    db.execute(
+        "INSERT INTO skus (sku, product_id, variant_id, product_slug, name, price, currency, sellable, revision)"
+        " SELECT 'S' || n, 'q' || n, 'v', 's', 'n', 1, 'EUR', true, 1 FROM generate_series(1, 20000) n"
+    )
+    before = scans(db)
+    for revision in range(2, 22):
+        assert follower.apply(("p1", revision, True, {"A": revision, "B": revision}))[0]
+    after = scans(db)
+    assert after[0] == before[0] and after[1] > before[1]
