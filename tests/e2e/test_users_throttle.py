@@ -134,6 +134,17 @@ def test_guesses_of_codes_count(stack):
     assert [each.status_code for each in answers] == [401] * PAIR + [429]
 
 
+def test_guesses_of_codes_cannot_be_bought_off(stack):
+    """A login without a code is no guess, but it forgives none either, even where the owner is known."""
+    owner = owner_at(stack, new_address())
+    owner.enrol()
+    codes = []
+    for n in range(PAIR + 2):
+        codes.append(owner.try_login(totp_code=f"{n:06d}").status_code)
+        owner.try_login()
+    assert codes == [401] * PAIR + [429] * 2
+
+
 def test_a_missing_code_is_no_guess(stack):
     owner = owner_at(stack, new_address())
     owner.enrol()

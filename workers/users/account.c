@@ -63,11 +63,14 @@ souk_err_t users_actor_prove(souk_ctx_t *ctx, souk_str_t password, users_account
         return SOUK_ERR_PASSWORD_WRONG;
     }
     bool right = false;
-    SOUK_TRY(users_password_check(ctx, account.password_hash, form, &right));
+    souk_err_t err = users_password_check(ctx, account.password_hash, form, &right);
+    if (err == SOUK_ERR_OVERLOADED || right) { /* it was no guess */
+        SOUK_TRY(users_throttle_give(ctx, &bucket, 1, right));
+    }
+    SOUK_TRY(err);
     if (!right) {
         return SOUK_ERR_PASSWORD_WRONG;
     }
-    SOUK_TRY(users_throttle_give(ctx, &bucket, 1));
     *ret_account = account;
     return SOUK_OK;
 }

@@ -73,6 +73,15 @@ static const souk_pg_stmt_t s_append = {
            " INSERT INTO outbox (id, type, aggregate, sequence, payload, traceparent)"
            " SELECT $1, $3, $2, next.events, $4::jsonb, $5 FROM next"};
 
+/* A record in the log of the database that nobody reads: COMMIT waits for the disk. */
+static const souk_pg_stmt_t s_nobody = {
+    .name = "users_event_of_nobody",
+    .sql = "SELECT 1 FROM pg_logical_emit_message(true, 'souk', ''::text)"};
+
+souk_err_t users_event_of_nobody(souk_ctx_t *ctx) {
+    return souk_pg_post(ctx, &s_nobody, NULL);
+}
+
 souk_err_t users_event(souk_ctx_t *ctx, const char *type, souk_str_t user_id, souk_str_t payload) {
     char id[SOUK_ID_BYTES_MAX];
     size_t size = souk_id_new("evt_", id);

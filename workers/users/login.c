@@ -8,7 +8,7 @@
 
 typedef struct {
     const users_login_req_t *req;
-    souk_str_t folded, password;
+    souk_str_t folded, password, device;
     users_account_t account; /* id data NULL: there is none */
     souk_str_t rehash;       /* data NULL: the hash is as new ones are */
     users_bucket_t buckets[3];
@@ -37,6 +37,7 @@ static souk_err_t s_forms(souk_ctx_t *ctx, login_t *self) {
     } else {
         return err;
     }
+    SOUK_TRY(users_line(ctx, "/device", self->req->device, 100, &self->device));
     return users_password_form(arena, self->req->password, &self->password);
 }
 
@@ -78,7 +79,7 @@ static souk_err_t s_check_password(souk_ctx_t *ctx, login_t *self) {
     }
     if (self->account.totp_sealed.data != NULL && self->req->totp_code.data == NULL &&
         self->req->recovery_code.data == NULL) {
-        SOUK_TRY(users_throttle_give(ctx, self->buckets, self->buckets_count)); /* no guess */
+        SOUK_TRY(users_throttle_give(ctx, self->buckets, self->buckets_count, false));
         return SOUK_ERR_TOTP_MISSING;
     }
     if (users_hasher_outdated(service->hasher, self->account.password_hash)) {
@@ -119,17 +120,19 @@ static souk_err_t s_open(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
         souk_pg_str(&rehash, self->rehash);
         SOUK_TRY(souk_pg_post(ctx, &s_rehash, &rehash));
     }
-    souk_str_t device;
-    SOUK_TRY(users_line(ctx, "/device", self->req->device, 100, &device));
-    SOUK_TRY(users_session_open(ctx, &account, has_factor, device, ret_rep));
-    return users_throttle_give(ctx, self->buckets, self->buckets_count);
+    SOUK_TRY(users_session_open(ctx, &account, has_factor, self->device, ret_rep));
+    return users_throttle_give(ctx, self->buckets, self->buckets_count, true);
 }
 
 static souk_err_t s_login(souk_ctx_t *ctx, login_t *self, users_tokens_t *ret_rep) {
     SOUK_TRY(s_forms(ctx, self));
     SOUK_TRY(s_find_account(ctx, self));
     SOUK_TRY(users_throttle_take(ctx, self->buckets, self->buckets_count));
-    SOUK_TRY(s_check_password(ctx, self));
+    souk_err_t err = s_check_password(ctx, self);
+    if (err == SOUK_ERR_OVERLOADED) { /* nothing was tried, so it was no guess */
+        SOUK_TRY(users_throttle_give(ctx, self->buckets, self->buckets_count, false));
+    }
+    SOUK_TRY(err);
     return souk_pg_write(ctx, s_open, self, ret_rep);
 }
 

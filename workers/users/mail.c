@@ -1,6 +1,7 @@
 #include "mail.h"
 
 #include "gen/metrics.h"
+#include "souk/clock.h"
 #include "token.h"
 
 static const char *const s_kinds[] = {
@@ -11,7 +12,7 @@ static const char *const s_prefixes[] = {
 static const souk_pg_stmt_t s_insert = {
     .name = "users_token_insert",
     .sql = "INSERT INTO one_time_tokens (hash, user_id, kind, expires_at)"
-           " VALUES ($1, $2, $3, now() + make_interval(secs => $4)) RETURNING expires_at"};
+           " VALUES ($1, $2, $3, $4)"};
 static const souk_pg_stmt_t s_find = {
     .name = "users_token_find",
     .sql = "SELECT " USERS_ACCOUNT_SQL " FROM one_time_tokens t JOIN users u ON u.id = t.user_id"
@@ -36,10 +37,11 @@ souk_err_t users_token_send(souk_ctx_t *ctx, users_token_kind_t kind, const char
     souk_pg_bytes(&args, users_hash_str(&hash));
     souk_pg_str(&args, account->id);
     souk_pg_str(&args, souk_str_of(s_kinds[kind]));
-    souk_pg_int(&args, kind == USERS_TOKEN_PASSWORD ? service->config->users_reset_s
-                                                    : service->config->users_verify_s);
-    const souk_pg_rows_t *rows;
-    SOUK_TRY(souk_pg_run(ctx, &s_insert, &args, &rows));
+    int64_t life_s = kind == USERS_TOKEN_PASSWORD ? service->config->users_reset_s
+                                                  : service->config->users_verify_s;
+    int64_t expires_us = souk_clock_unix_us() + life_s * 1000000;
+    souk_pg_time(&args, expires_us);
+    SOUK_TRY(souk_pg_post(ctx, &s_insert, &args));
     users_json_t json;
     users_json_begin(&json);
     users_json_str(&json, "user_id", account->id);
@@ -47,7 +49,7 @@ souk_err_t users_token_send(souk_ctx_t *ctx, users_token_kind_t kind, const char
     users_json_str(&json, "name", account->name);
     users_json_str(&json, "locale", account->locale);
     users_json_str(&json, "token", souk_str_of(token));
-    users_json_time(&json, "expires_at", souk_pg_get_time(rows, 0, 0));
+    users_json_time(&json, "expires_at", expires_us);
     souk_str_t payload;
     SOUK_TRY(users_json_end(&json, souk_ctx_arena(ctx), &payload));
     SOUK_TRY(users_event(ctx, event, account->id, payload));

@@ -83,7 +83,8 @@ static souk_err_t s_reset_request(souk_ctx_t *ctx, const void *arg, void *ret_re
     bool taken = false;
     SOUK_TRY(users_throttle_try(ctx, &bucket, &taken));
     if (souk_pg_count(rows) == 0 || !taken) {
-        return SOUK_OK; /* whoever floods: the tokens of the mails before are still valid */
+        /* Whoever floods: the tokens of the mails before are still valid. */
+        return users_event_of_nobody(ctx);
     }
     users_account_t account = {0};
     users_account_read(rows, 0, &account);
@@ -120,7 +121,7 @@ static souk_err_t s_reset_confirm(souk_ctx_t *ctx, const void *arg, void *ret_re
     SOUK_TRY(users_address_known(ctx, account.id));
     const users_bucket_t bucket = users_bucket(souk_ctx_service(ctx), USERS_BUCKET_LOGIN_PAIR,
                                                account.email_folded, users_client_address(ctx));
-    return users_throttle_give(ctx, &bucket, 1);
+    return users_throttle_give(ctx, &bucket, 1, true);
 }
 
 souk_err_t users_password_reset_confirm(souk_ctx_t *ctx,
@@ -131,7 +132,7 @@ souk_err_t users_password_reset_confirm(souk_ctx_t *ctx,
     SOUK_TRY(users_throttle_take(ctx, &bucket, 1));
     users_account_t account = {0};
     SOUK_TRY(users_token_find(ctx, USERS_TOKEN_PASSWORD, req->token, &account));
-    SOUK_TRY(users_throttle_give(ctx, &bucket, 1));
+    SOUK_TRY(users_throttle_give(ctx, &bucket, 1, true));
     souk_str_t password = {0};
     SOUK_TRY(users_password_new(ctx, req->password, account.email_folded, &password));
     confirm_t confirm = {.token = req->token, .user_id = account.id};

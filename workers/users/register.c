@@ -19,12 +19,13 @@ static const souk_pg_stmt_t s_insert = {
     .sql = "INSERT INTO users (id, email, email_folded, password_hash, name, name_folded, locale)"
            " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (email_folded) DO NOTHING"};
 static const souk_pg_stmt_t s_present = {.name = "users_register_present",
-                                         .sql = "SELECT " USERS_ACCOUNT_SQL
-                                                ", u.name, u.locale FROM users u"
+                                         .sql = "SELECT " USERS_ACCOUNT_SQL " FROM users u"
                                                 " WHERE u.email_folded = $1 FOR NO KEY UPDATE"};
 
-/* Its owner is told, in moderation; an account that is disabled hears nothing. */
-static souk_err_t s_attempted(souk_ctx_t *ctx, const register_t *self) {
+/* The account that has the address now, and whether its owner may be told of an attempt; that it
+ * was made just now is none. */
+static souk_err_t s_find(souk_ctx_t *ctx, const register_t *self, bool is_made,
+                         users_account_t *ret_account, bool *ret_told) {
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
     souk_pg_str(&args, self->email.folded);
@@ -33,36 +34,35 @@ static souk_err_t s_attempted(souk_ctx_t *ctx, const register_t *self) {
     if (souk_pg_count(rows) == 0) {
         return SOUK_ERR_RETRY; /* it was erased meanwhile: the address is free again */
     }
-    users_account_t account = {0};
-    users_account_read(rows, 0, &account);
+    users_account_read(rows, 0, ret_account);
     const users_bucket_t bucket =
-        users_bucket(souk_ctx_service(ctx), USERS_BUCKET_MAIL_ATTEMPT, account.id, SOUK_STR(""));
-    bool taken = false;
-    SOUK_TRY(users_throttle_try(ctx, &bucket, &taken));
-    if (!taken || !souk_str_equal(account.status, SOUK_STR("active"))) {
-        return SOUK_OK;
-    }
-    users_json_t json;
-    users_json_begin(&json);
-    users_json_str(&json, "user_id", account.id);
-    users_json_str(&json, "email", account.email);
-    users_json_str(&json, "name", account.name);
-    users_json_str(&json, "locale", account.locale);
-    souk_str_t payload;
-    SOUK_TRY(users_json_end(&json, souk_ctx_arena(ctx), &payload));
-    return users_event(ctx, "user.register_attempted", account.id, payload);
+        users_bucket(souk_ctx_service(ctx), USERS_BUCKET_MAIL_ATTEMPT, ret_account->id,
+                     is_made ? SOUK_STR("made") : SOUK_STR(""));
+    return users_throttle_try(ctx, &bucket, ret_told);
 }
 
+static souk_err_t s_attempted(souk_ctx_t *ctx, const users_account_t *account) {
+    users_json_t json;
+    users_json_begin(&json);
+    users_json_str(&json, "user_id", account->id);
+    users_json_str(&json, "email", account->email);
+    users_json_str(&json, "name", account->name);
+    users_json_str(&json, "locale", account->locale);
+    souk_str_t payload;
+    SOUK_TRY(users_json_end(&json, souk_ctx_arena(ctx), &payload));
+    return users_event(ctx, "user.register_attempted", account->id, payload);
+}
+
+/* Whether the address was free or not, the same statements run. Its owner is told in moderation; an
+ * account that is disabled hears nothing. */
 static souk_err_t s_register(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const register_t *self = arg;
     users_register_rep_t *rep = ret_rep;
     char id[SOUK_ID_BYTES_MAX];
-    users_account_t account = {
-        .id = {.data = id}, .email = self->email.shown, .name = self->name, .locale = self->locale};
-    account.id.size = souk_id_new("usr_", id);
+    size_t id_size = souk_id_new("usr_", id);
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
-    souk_pg_str(&args, account.id);
+    souk_pg_str(&args, (souk_str_t){.data = id, .size = id_size});
     souk_pg_str(&args, self->email.shown);
     souk_pg_str(&args, self->email.folded);
     souk_pg_str(&args, self->hash);
@@ -71,13 +71,16 @@ static souk_err_t s_register(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     souk_pg_str(&args, self->locale);
     const souk_pg_rows_t *rows;
     SOUK_TRY(souk_pg_run(ctx, &s_insert, &args, &rows));
+    bool is_made = souk_pg_affected(rows) == 1, told = false;
+    users_account_t account = {0};
+    SOUK_TRY(s_find(ctx, self, is_made, &account, &told));
     users_register_rep_set_email(rep, self->email.shown);
-    if (souk_pg_affected(rows) == 1) {
-        *self->outcome = "made";
+    *self->outcome = is_made ? "made" : "known";
+    if (is_made) {
         return users_token_send(ctx, USERS_TOKEN_EMAIL, "user.registered", &account);
     }
-    *self->outcome = "known";
-    return s_attempted(ctx, self);
+    told = told && souk_str_equal(account.status, SOUK_STR("active"));
+    return told ? s_attempted(ctx, &account) : users_event_of_nobody(ctx);
 }
 
 static souk_err_t s_forms(souk_ctx_t *ctx, const users_register_req_t *req, register_t *self,
@@ -151,7 +154,7 @@ souk_err_t users_email_verify(souk_ctx_t *ctx, const users_email_verify_req_t *r
     SOUK_TRY(users_throttle_take(ctx, &bucket, 1));
     users_account_t account = {0};
     SOUK_TRY(users_token_find(ctx, USERS_TOKEN_EMAIL, req->token, &account));
-    SOUK_TRY(users_throttle_give(ctx, &bucket, 1));
+    SOUK_TRY(users_throttle_give(ctx, &bucket, 1, true));
     const verify_t verify = {.token = req->token, .user_id = account.id};
     return souk_pg_write(ctx, s_verify, &verify, ret_rep);
 }

@@ -117,13 +117,14 @@ souk_err_t users_throttle_try(souk_ctx_t *ctx, const users_bucket_t *bucket, boo
     return SOUK_OK;
 }
 
-souk_err_t users_throttle_give(souk_ctx_t *ctx, const users_bucket_t *buckets, size_t count) {
+souk_err_t users_throttle_give(souk_ctx_t *ctx, const users_bucket_t *buckets, size_t count,
+                               bool succeeded) {
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
     s_keys_and_gaps(&args, buckets, count);
     bool wholes[USERS_BUCKETS_MAX];
     for (size_t i = 0; i < count; i++) {
-        wholes[i] = buckets[i].whole;
+        wholes[i] = succeeded && buckets[i].whole;
     }
     souk_pg_bools(&args, wholes, count);
     return souk_pg_run(ctx, &s_give, &args, NULL);

@@ -37,9 +37,11 @@ SOUK_MUST_CHECK souk_err_t users_throttle_take(souk_ctx_t *ctx, const users_buck
 /* As above, but tells instead of failing: inside a write that goes on either way. */
 SOUK_MUST_CHECK souk_err_t users_throttle_try(souk_ctx_t *ctx, const users_bucket_t *bucket,
                                               bool *ret_taken);
-/* What was taken was no guess. */
+/* What was taken was no guess, and comes back. succeeded: it was right, so former ones are forgiven
+ * in the buckets that say so (whole); never for less, or wrong guesses could be bought off by calls
+ * that try nothing. */
 SOUK_MUST_CHECK souk_err_t users_throttle_give(souk_ctx_t *ctx, const users_bucket_t *buckets,
-                                               size_t count);
+                                               size_t count, bool succeeded);
 
 /* The client's address as it is throttled and remembered (address.h). In the call's arena; "" when
  * unknown. */

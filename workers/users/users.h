@@ -90,6 +90,9 @@ bool users_may_govern(souk_ctx_t *ctx, uint32_t roles);
  * JSON object. */
 SOUK_MUST_CHECK souk_err_t users_event(souk_ctx_t *ctx, const char *type, souk_str_t user_id,
                                        souk_str_t payload);
+/* Instead of such a row, for somebody whom there is nothing to tell about: the transaction reaches
+ * the disk all the same, so that the time of an answer does not tell whether there was a row. */
+SOUK_MUST_CHECK souk_err_t users_event_of_nobody(souk_ctx_t *ctx);
 /* If-Match against a version; data NULL: no condition. */
 SOUK_MUST_CHECK souk_err_t users_require_version(souk_str_t if_match, int64_t version);
 /* A field's line (text.h) or a bad field. absent or null: data NULL. */
