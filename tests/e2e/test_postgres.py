@@ -1,5 +1,9 @@
 """PostgreSQL goes away under a running stack: calls are refused by name, nothing is lost, and all comes back by itself."""
 
+import os
+import signal
+import subprocess
+
 import psycopg
 import pytest
 import requests
@@ -49,6 +53,31 @@ def test_it_goes_away_and_comes_back(make_stack, own_servers):
     wait_for(lambda: guest.read().status_code == 200, what="reads")
     wait_for(lambda: guest.write().status_code == 201, what="writes")
     wait_for(lambda: "away" not in readyz(stack).text, what="the worker is well again")
+
+
+def signal_all(postmaster, signum):
+    """To the server and each of its backends."""
+    found = subprocess.run(["pgrep", "-P", str(postmaster)], capture_output=True, check=True)
+    for pid in (postmaster, *map(int, found.stdout.split())):
+        os.kill(pid, signum)
+
+
+def test_it_stands_still_and_goes_on(make_stack, own_servers):
+    """Nothing says that it is away: the first calls wait out their time, further ones do not."""
+    stack = make_stack(servers=own_servers, catalog=0, diag=0, orders=1)
+    guest = Guest(stack)
+    postmaster = own_servers["postgres"].pid
+    signal_all(postmaster, signal.SIGSTOP)
+    try:
+        codes = []
+        wait_for(
+            lambda: codes.append(guest.read().json()["code"]) or codes[-3:] == ["unavailable"] * 3
+        )
+        assert set(codes) <= {"timeout", "unavailable"}
+    finally:
+        signal_all(postmaster, signal.SIGCONT)
+    wait_for(lambda: guest.read().status_code == 200, what="reads")
+    wait_for(lambda: guest.write().status_code == 201, what="writes")
 
 
 def test_a_worker_starts_without_it(make_stack, own_servers):

@@ -207,15 +207,20 @@ static bool s_is_told(const souk_pg_t *self) {
            !atomic_compare_exchange_strong(&health->told_us, &told_us, now_us);
 }
 
+static const char *s_cause(const PGconn *conn) {
+    if (conn == NULL) {
+        return "no memory";
+    }
+    return PQstatus(conn) == CONNECTION_BAD ? PQerrorMessage(conn) : "no answer in time";
+}
+
 /* libpq's messages have line breaks. */
-static void s_log_failure(const souk_pg_t *self, PGconn *conn) {
+static void s_log_failure(const souk_pg_t *self, const PGconn *conn) {
     if (s_is_told(self)) {
         return;
     }
     char reason[REASON_BYTES];
-    const char *message = conn != NULL ? PQerrorMessage(conn) : "no memory";
-    (void)snprintf(reason, sizeof(reason), "%s",
-                   message[0] != '\0' ? message : "no answer in time");
+    (void)snprintf(reason, sizeof(reason), "%s", s_cause(conn));
     for (char *at = reason; *at != '\0'; at++) {
         if (*at == '\n' || *at == '\t') {
             *at = ' ';
