@@ -55,6 +55,8 @@ struct catalog_availability {
     souk_series_t *fresh, *skus;
     /* The other thread's. */
     char cursor[CURSOR_BYTES];
+    int64_t pass_began_us;
+    bool in_pass; /* some of its pages are taken in */
     bool away;
 };
 
@@ -167,8 +169,7 @@ static souk_err_t s_hand_over(catalog_availability_t *self, page_t *page) {
     return err;
 }
 
-/* One page. complete_us of a last one: when the pass began. */
-static souk_err_t s_pull_page(catalog_availability_t *self, int64_t began_us, bool *ret_more) {
+static souk_err_t s_pull_page(catalog_availability_t *self, bool *ret_more) {
     page_t *page = calloc(1, sizeof *page);
     souk_assert(page != NULL);
     page->arena = souk_arena_new(MEMORY_BYTES_MAX, MEMORY_KEEP_BYTES);
@@ -186,22 +187,27 @@ static souk_err_t s_pull_page(catalog_availability_t *self, int64_t began_us, bo
     cursor[rep.cursor.size] = '\0';
     page->levels = orders_availability_rep_levels(&rep, &page->count);
     page->restart = rep.restart;
-    page->complete_us = rep.more ? 0 : began_us;
+    page->complete_us = rep.more ? 0 : self->pass_began_us;
     err = s_hand_over(self, page);
     if (err != SOUK_OK) {
         s_page_free(page);
         return err;
     }
     memcpy(self->cursor, cursor, sizeof cursor); /* only now: what is not taken in is asked again */
+    self->in_pass = rep.more;
     *ret_more = rep.more;
     return SOUK_OK;
 }
 
+/* A pass; one that was interrupted goes on where it was, and what it then knows is as old as its
+ * beginning. */
 static souk_err_t s_pull(catalog_availability_t *self) {
-    int64_t began_us = souk_clock_mono_us();
     bool more = true;
+    if (!self->in_pass) {
+        self->pass_began_us = souk_clock_mono_us();
+    }
     while (more && !s_stopping(self)) {
-        SOUK_TRY(s_pull_page(self, began_us, &more));
+        SOUK_TRY(s_pull_page(self, &more));
     }
     return SOUK_OK;
 }

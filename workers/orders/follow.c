@@ -161,7 +161,9 @@ static souk_err_t s_slice(orders_follow_t *self, const souk_pg_stmt_t *stmt, sou
         self->renew_at_us = 0;
         return SOUK_ERR_RETRY;
     }
-    souk_assert(last.size < sizeof(self->slice_sku)); /* a SKU has at most 64 characters */
+    if (last.size >= sizeof(self->slice_sku)) {
+        return SOUK_ERR_INTERNAL; /* none that came from the catalogue is so long */
+    }
     memcpy(self->slice_sku, last.data, last.size);
     self->slice_sku[last.size] = '\0';
     return SOUK_ERR_RETRY;
