@@ -679,19 +679,35 @@ def test_an_expired_cart_is_gone_and_then_removed(shelf, guest):
     assert guest.get("/v1/me/cart").json()["id"] == kept["id"]
 
 
+def days_left(shelf, buyer):
+    """From its last change to its end."""
+    rows = shelf.sql(
+        "SELECT extract(day FROM expires_at - updated_at)::int FROM carts WHERE id = %s",
+        buyer.cart["id"],
+    )
+    return rows[0][0]
+
+
 def test_a_change_renews_the_cart(shelf, guest):
-    guest.open()
+    sku = shelf.put()
+    guest.open((sku, 1))
     shelf.sql(
         "UPDATE carts SET expires_at = now() + interval '1 hour' WHERE id = %s", guest.cart["id"]
     )
     soon = guest.look()["expires_at"]
     guest.change("PATCH", email="a@example.com")
     assert guest.cart["expires_at"] > soon
-    days = shelf.sql(
-        "SELECT extract(day FROM expires_at - updated_at)::int FROM carts WHERE id = %s",
-        guest.cart["id"],
-    )
-    assert days == [(30,)]
+    assert days_left(shelf, guest) == 30
+
+
+def test_an_empty_cart_is_kept_for_a_day(shelf, guest):
+    sku = shelf.put()
+    guest.open()
+    assert days_left(shelf, guest) == 1
+    guest.add(sku)
+    assert days_left(shelf, guest) == 30
+    guest.change("DELETE", f"/items/{sku}")
+    assert days_left(shelf, guest) == 1
 
 
 # ---- shipping for customers ----

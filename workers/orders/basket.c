@@ -7,6 +7,7 @@
 #include "souk/clock.h"
 #include "souk/id.h"
 
+#define EMPTY_TTL_DAYS 1
 #define REASON_BYTES 160 /* a SKU has 64 */
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -199,9 +200,11 @@ souk_err_t orders_basket_discount(souk_ctx_t *ctx, orders_basket_t *basket) {
 
 /* ---- in memory ------------------------------------------------------------------------------- */
 
-static int64_t s_expires_at(souk_ctx_t *ctx, int64_t now_us) {
+/* A cart with nothing in it is not worth keeping for long: anybody may open one. */
+static int64_t s_expires_at(souk_ctx_t *ctx, const orders_basket_t *self) {
     const orders_service_t *service = souk_ctx_service(ctx);
-    return now_us + service->config->carts_ttl_days * 24 * 3600 * 1000000;
+    int64_t days = self->count > 0 ? service->config->carts_ttl_days : EMPTY_TTL_DAYS;
+    return self->updated_at + days * 24 * 3600 * 1000000;
 }
 
 souk_err_t orders_basket_new(souk_ctx_t *ctx, souk_str_t subject, orders_basket_t **ret) {
@@ -221,7 +224,6 @@ souk_err_t orders_basket_new(souk_ctx_t *ctx, souk_str_t subject, orders_basket_
         .country = SOUK_STR(""),
         .created_at = now_us,
         .updated_at = now_us,
-        .expires_at = s_expires_at(ctx, now_us),
     };
     const souk_pg_rows_t *rows;
     SOUK_TRY(souk_pg_run(ctx, &orders_reference_stmt, NULL, &rows));
@@ -313,14 +315,15 @@ static souk_err_t s_store(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt,
     return souk_pg_post(ctx, stmt, &args);
 }
 
-souk_err_t orders_basket_insert(souk_ctx_t *ctx, const orders_basket_t *self) {
+souk_err_t orders_basket_insert(souk_ctx_t *ctx, orders_basket_t *self) {
+    self->expires_at = s_expires_at(ctx, self);
     return s_store(ctx, &s_insert, self);
 }
 
 souk_err_t orders_basket_update(souk_ctx_t *ctx, orders_basket_t *self) {
     self->version++;
     self->updated_at = souk_clock_unix_us();
-    self->expires_at = s_expires_at(ctx, self->updated_at);
+    self->expires_at = s_expires_at(ctx, self);
     return s_store(ctx, &s_update, self);
 }
 

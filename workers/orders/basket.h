@@ -95,7 +95,8 @@ SOUK_MUST_CHECK souk_err_t orders_basket_require_sellable(souk_ctx_t *ctx,
 
 /* ---- writing: only inside souk_pg_write; travels with COMMIT ---- */
 
-SOUK_MUST_CHECK souk_err_t orders_basket_insert(souk_ctx_t *ctx, const orders_basket_t *self);
+/* A new one, with its expires_at. */
+SOUK_MUST_CHECK souk_err_t orders_basket_insert(souk_ctx_t *ctx, orders_basket_t *self);
 /* Counts up the version, sets updated_at and expires_at, and stores all but the lines. */
 SOUK_MUST_CHECK souk_err_t orders_basket_update(souk_ctx_t *ctx, orders_basket_t *self);
 /* Inserts or replaces lines[0..count) of the cart; the price that was seen becomes today's. */
