@@ -373,6 +373,52 @@ Test(pg, a_full_arena_is_an_error_and_nothing_is_run) {
     souk_arena_destroy(&small);
 }
 
+Test(pg, arrays_and_results_that_do_not_fit_their_arena_are_errors) {
+    static const souk_pg_stmt_t stmt = {"some_ints", "SELECT cardinality($1::bigint[])"};
+    static const int64_t ints[100];
+    souk_arena_t *small = souk_arena_new(64, 0);
+    souk_pg_args_init(&args, small);
+    souk_pg_ints(&args, ints, SOUK_COUNT_OF(ints));
+    cr_assert_eq(souk_pg_exec(lab.pg, LAB_TIMEOUT_MS, lab.arena, &stmt, &args, NULL),
+                 SOUK_ERR_NO_MEMORY);
+    s_args();
+    souk_pg_ints(&args, ints, SOUK_COUNT_OF(ints));
+    const souk_pg_rows_t *rows = NULL;
+    while (souk_arena_alloc(small, 8) != NULL) {
+    }
+    cr_assert_eq(souk_pg_exec(lab.pg, LAB_TIMEOUT_MS, small, &stmt, &args, &rows),
+                 SOUK_ERR_NO_MEMORY);
+    cr_assert_null(rows);
+    souk_arena_destroy(&small);
+    cr_assert_eq(souk_pg_get_int(s_rows(&stmt), 0, 0), SOUK_COUNT_OF(ints));
+}
+
+Test(pg, a_full_server_is_unavailable_and_stays_connected) {
+    static const souk_pg_stmt_t full = {"full", "SELECT lab_full()"};
+    lab_do("CREATE FUNCTION lab_full() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING"
+           " 'nearly full'; RAISE EXCEPTION USING ERRCODE = '53100'; END $$");
+    int backend = lab_backend(lab.pg);
+    cr_assert_eq(s_exec(&full), SOUK_ERR_UNAVAILABLE);
+    cr_assert_eq(lab_backend(lab.pg), backend);
+}
+
+Test(pg, statements_of_one_name_are_a_bug_that_is_said) {
+    static const souk_pg_stmt_t one = {"twice", "SELECT 1"}, two = {"twice", "SELECT 2"};
+    cr_assert_eq(s_exec(&one), SOUK_OK);
+    cr_assert_eq(s_exec(&two), SOUK_ERR_INTERNAL);
+    cr_assert_str_eq(souk_pg_sqlstate(lab.pg), "42P05");
+    cr_assert_eq(s_exec(&one), SOUK_OK);
+}
+
+/* The pipeline cannot carry it. */
+Test(pg, copy_costs_the_connection_and_nothing_else) {
+    static const souk_pg_stmt_t copy = {"copy", "COPY notes TO STDOUT"};
+    lab_do("INSERT INTO notes VALUES (1, 'a')");
+    souk_err_t err = s_exec(&copy);
+    cr_assert(err != SOUK_OK);
+    cr_assert_eq(s_exec(&(souk_pg_stmt_t){"after_copy", "SELECT 1"}), SOUK_OK);
+}
+
 /* ---- Transactions ---------------------------------------------------------------------------- */
 
 static souk_err_t s_note(int64_t id) {

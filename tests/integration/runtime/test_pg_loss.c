@@ -289,6 +289,18 @@ Test(pg_loss, while_the_server_is_away_calls_are_refused_at_once_until_it_is_bac
     cr_assert_eq(atomic_load(&health.away), 0);
 }
 
+Test(pg_loss, one_that_does_not_answer_a_new_connection_is_waited_for_so_long_only) {
+    proxy_set(proxy, PROXY_SWALLOW, NULL);
+    souk_pg_options_t options = lab.options;
+    options.connect_timeout_ms = 50;
+    options.health = NULL;
+    souk_pg_t *pg;
+    cr_assert_eq(souk_pg_open(&options, &pg), SOUK_OK);
+    cr_assert(!souk_pg_ok(pg));
+    cr_assert_eq(s_connects("error"), 1);
+    souk_pg_close(&pg);
+}
+
 Test(pg_loss, a_standby_is_as_good_as_none) {
     char url[1200];
     (void)snprintf(url, sizeof(url), "%s%%20-cdefault_transaction_read_only%%3Don", lab.url);

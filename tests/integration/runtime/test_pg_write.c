@@ -92,6 +92,14 @@ Test(pg_write, a_key_needs_somebody_whose_it_is) {
     cr_assert_eq(runs, 0);
 }
 
+/* As of somebody who claims keys without storing replies. */
+Test(pg_write, a_key_without_a_stored_reply_is_not_answered) {
+    lab_do("INSERT INTO idempotency VALUES ('usr_1', 'echo', 'k', 'h')");
+    const lab_call_t call = {.handler = s_write, .key = "k", .hash = "h"};
+    cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_ERR_KEY_IN_PROGRESS);
+    cr_assert_eq(runs, 0);
+}
+
 Test(pg_write, a_key_needs_the_hash_of_its_request) {
     const lab_call_t call = {.handler = s_write, .key = "k"};
     cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_ERR_MALFORMED);
@@ -449,4 +457,25 @@ Test(pg_write, events_and_audit_rows_commit_with_the_effect) {
     cr_assert_eq(lab_int("SELECT count(*) FROM audit WHERE actor = 'usr_1' AND before IS NULL"
                          " AND after->>'n' = '1'"),
                  1);
+}
+
+static souk_err_t s_tell_version(souk_ctx_t *ctx, const void *req, void *ret_rep) {
+    (void)req;
+    (void)ret_rep;
+    return souk_pg_outbox(ctx, &(souk_event_t){.type = "note.changed",
+                                               .aggregate = SOUK_STR("note_1"),
+                                               .sequence = 7,
+                                               .payload_json = SOUK_STR("{}")});
+}
+
+static souk_err_t s_write_version(souk_ctx_t *ctx, const void *req, void *ret_rep) {
+    return souk_pg_write(ctx, s_tell_version, req, ret_rep);
+}
+
+Test(pg_write, an_event_has_the_number_that_its_aggregate_gives_and_has_it_once) {
+    const lab_call_t call = {.handler = s_write_version};
+    cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_OK);
+    cr_assert_eq(lab_int("SELECT sequence FROM outbox"), 7);
+    cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_ERR_OVERLOADED);
+    cr_assert_eq(lab_int("SELECT count(*) FROM outbox"), 1);
 }
