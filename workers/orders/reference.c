@@ -143,11 +143,12 @@ void orders_reference_destroy(orders_reference_t **self_p) {
     free(self);
 }
 
-/* The newest edition, one user more; NULL when it is older. */
+/* The newest edition, one user more; NULL when it is of another revision. A higher one is read
+ * again too: the database may have been put back to an earlier state. */
 static s_edition_t *s_take(orders_reference_t *self, int64_t revision) {
     pthread_mutex_lock(&self->mutex);
     s_edition_t *edition = self->newest;
-    if (edition != NULL && edition->data.revision < revision) {
+    if (edition != NULL && edition->data.revision != revision) {
         edition = NULL;
     }
     if (edition != NULL) {
@@ -157,16 +158,13 @@ static s_edition_t *s_take(orders_reference_t *self, int64_t revision) {
     return edition;
 }
 
-/* Two slots may have read at once: the younger edition stays. */
+/* Two slots may have read at once, and the older edition may come last: the next one that asks for
+ * the younger reads it again. */
 static void s_offer(orders_reference_t *self, s_edition_t *edition) {
+    atomic_fetch_add(&edition->users, 1);
     pthread_mutex_lock(&self->mutex);
     s_edition_t *former = self->newest;
-    if (former == NULL || former->data.revision < edition->data.revision) {
-        atomic_fetch_add(&edition->users, 1);
-        self->newest = edition;
-    } else {
-        former = NULL;
-    }
+    self->newest = edition;
     pthread_mutex_unlock(&self->mutex);
     s_let_go(former);
 }

@@ -138,6 +138,23 @@ static void *s_slot(void *arg) {
     return NULL;
 }
 
+/* An earlier state of the database was put back. */
+static void s_check_restored(void) {
+    s_do("BEGIN; UPDATE reference_revision SET revision = 5; UPDATE shipping_methods SET price = 5;"
+         " COMMIT");
+    souk_pg_t *pg = NULL;
+    const souk_pg_options_t options = {
+        .url = s_lab.url, .service = "orders", .connect_timeout_ms = TIMEOUT_MS};
+    CHECK(souk_pg_open(&options, &pg) == SOUK_OK);
+    souk_arena_t *arena = souk_arena_new(1 << 20, 0);
+    const orders_reference_ask_t ask = {.pg = pg, .timeout_ms = TIMEOUT_MS, .arena = arena};
+    const orders_reference_data_t *data;
+    CHECK(orders_reference_require(s_lab.reference, &ask, s_revision(pg, arena), &data) == SOUK_OK);
+    CHECK(data->revision == 5 && data->shipping[0].price == 5);
+    souk_arena_destroy(&arena);
+    souk_pg_close(&pg);
+}
+
 int main(void) {
     souk_log_init("thread_reference", SOUK_LOG_ERROR, 2);
     souk_metrics_init(souk_metric_decls, souk_metric_decls_count);
@@ -159,6 +176,7 @@ int main(void) {
     for (size_t i = 0; i < SLOTS; i++) {
         CHECK(pthread_join(slots[i], NULL) == 0);
     }
+    s_check_restored();
     s_tear_down();
     souk_metrics_done();
     return 0;
