@@ -129,6 +129,7 @@ def test_nobody_gives_what_they_have_not(stack, boss):
         program.put(f"/v1/admin/users/{boss.id}/roles", {"roles": []}),
         program.post(f"/v1/admin/users/{boss.id}/disable"),
         program.delete(f"/v1/admin/users/{boss.id}/sessions"),
+        program.delete(f"/v1/admin/users/{boss.id}/second-factor"),
     ):
         assert problem(answer) == (403, "forbidden")
     assert program.post(f"{path}/disable").status_code == 200
@@ -155,6 +156,21 @@ def test_an_admin_ends_sessions(stack, boss):
     somebody = person(stack)
     assert boss.delete(f"/v1/admin/users/{somebody.id}/sessions").status_code == 204
     assert problem(somebody.refresh()) == (401, "unauthenticated")
+
+
+def test_an_admin_ends_a_lost_second_factor(stack, boss):
+    somebody = person(stack)
+    somebody.enrol()
+    path = f"/v1/admin/users/{somebody.id}/second-factor"
+    assert problem(somebody.try_login()) == (401, "totp_missing")
+    assert boss.delete(path).status_code == 204
+    assert problem(boss.delete(path)) == (409, "totp_inactive")
+    assert problem(somebody.refresh()) == (401, "unauthenticated")
+    assert somebody.login().get("/v1/me").json()["recovery_codes_left"] == 0
+    entries = boss.get(f"/v1/admin/audit/users?target={somebody.id}").json()["data"]
+    assert [(each["action"], each["after"]) for each in entries] == [
+        ("user.second_factor_end", {"second_factor": False})
+    ]
 
 
 def test_an_erased_user_is_a_tombstone(stack, boss):

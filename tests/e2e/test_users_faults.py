@@ -100,7 +100,15 @@ def test_another_secret_key_cannot_sign_and_says_so(make_stack):
     worker.stop()
     worker.env["SOUK_USERS_SECRET_KEY"] = was
     worker.start().wait_ready()
-    person(stack)
+    somebody = person(stack)
+    worker.stop()
+    worker.env["SOUK_USERS_SECRET_KEY"] = "ab" * 32
+    worker.start()
+    eventually(lambda: worker.log().count("US-KEY-UNREADABLE") > 1, "it says so again")
+    with stack.connect("users") as database:
+        database.execute("DELETE FROM signing_keys")
+    worker.wait_ready()
+    assert somebody.refresh().status_code == 200, "sessions outlive the keys of their tokens"
 
 
 @pytest.mark.parametrize("key", ["", "short", "zz" * 32, "ab" * 33])

@@ -339,3 +339,27 @@ souk_err_t users_admin_sessions_end(souk_ctx_t *ctx, const users_admin_sessions_
                                     users_admin_sessions_end_rep_t *ret_rep) {
     return souk_pg_write(ctx, s_sessions_end, req, ret_rep);
 }
+
+static souk_err_t s_second_factor_end(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
+    (void)ret_rep;
+    const users_admin_second_factor_end_req_t *req = arg;
+    bool is_last = false;
+    SOUK_TRY(users_lock_with_admins(ctx, req->id, &is_last));
+    users_user_t user = {0};
+    uint32_t roles = 0;
+    SOUK_TRY(s_target(ctx, req->id, &user, &roles));
+    if (!user.second_factor) {
+        return SOUK_ERR_TOTP_INACTIVE;
+    }
+    SOUK_TRY(users_second_factor_end(ctx, req->id));
+    SOUK_TRY(users_sessions_end(ctx, req->id, SOUK_STR("")));
+    return souk_pg_audit(ctx, "user.second_factor_end", req->id,
+                         SOUK_STR("{\"second_factor\":true}"),
+                         SOUK_STR("{\"second_factor\":false}"));
+}
+
+souk_err_t users_admin_second_factor_end(souk_ctx_t *ctx,
+                                         const users_admin_second_factor_end_req_t *req,
+                                         users_admin_second_factor_end_rep_t *ret_rep) {
+    return souk_pg_write(ctx, s_second_factor_end, req, ret_rep);
+}

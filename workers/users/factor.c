@@ -154,6 +154,12 @@ souk_err_t users_totp_confirm(souk_ctx_t *ctx, const users_totp_confirm_req_t *r
 
 /* ---- end ---- */
 
+souk_err_t users_second_factor_end(souk_ctx_t *ctx, souk_str_t user_id) {
+    SOUK_TRY(s_run_of(ctx, &s_disable_stmt, user_id));
+    SOUK_TRY(s_run_of(ctx, &s_unprove_sessions, user_id));
+    return s_run_of(ctx, &s_drop_codes, user_id);
+}
+
 typedef struct {
     const users_totp_disable_req_t *req;
     users_account_t proven;
@@ -168,9 +174,7 @@ static souk_err_t s_disable(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
         return SOUK_ERR_TOTP_INACTIVE;
     }
     SOUK_TRY(users_second_factor(ctx, &account, self->req->totp_code, self->req->recovery_code));
-    SOUK_TRY(s_run_of(ctx, &s_disable_stmt, account.id));
-    SOUK_TRY(s_run_of(ctx, &s_unprove_sessions, account.id));
-    return s_run_of(ctx, &s_drop_codes, account.id);
+    return users_second_factor_end(ctx, account.id);
 }
 
 /* Codes are guesses too: the place that the right password gave back is taken again. */

@@ -31,4 +31,7 @@ SOUK_MUST_CHECK souk_err_t users_sessions_end(souk_ctx_t *ctx, souk_str_t user_i
 SOUK_MUST_CHECK souk_err_t users_second_factor(souk_ctx_t *ctx, const users_account_t *account,
                                                souk_str_t totp_code, souk_str_t recovery_code);
 
+/* Inside souk_pg_write that holds the account's row: logins need no code any more. */
+SOUK_MUST_CHECK souk_err_t users_second_factor_end(souk_ctx_t *ctx, souk_str_t user_id);
+
 #endif
