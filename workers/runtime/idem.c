@@ -66,6 +66,11 @@ static souk_err_t s_replay(souk_ctx_t *ctx) {
     return SOUK_OK;
 }
 
+/* Of an operator who has set lock_timeout. */
+static bool s_is_lock_timeout(const souk_ctx_t *ctx, souk_err_t err) {
+    return err == SOUK_ERR_RETRY && strcmp(souk_pg_sqlstate(souk_pg_of(ctx)), "55P03") == 0;
+}
+
 static souk_err_t s_require_key(souk_ctx_t *ctx, bool *ret_replayed) {
     souk_pg_args_t args;
     s_key_args(ctx, &args);
@@ -74,7 +79,7 @@ static souk_err_t s_require_key(souk_ctx_t *ctx, bool *ret_replayed) {
     int64_t from_us = souk_clock_mono_us();
     souk_err_t err = souk_pg_run(ctx, &s_claim, &args, &rows);
     souk_metric_observe_us(souk_pg_of(ctx)->metrics.key_seconds, souk_clock_mono_us() - from_us);
-    if (err == SOUK_ERR_TIMEOUT) {
+    if (err == SOUK_ERR_TIMEOUT || s_is_lock_timeout(ctx, err)) {
         return s_in_progress(ctx);
     }
     SOUK_TRY(err);

@@ -427,6 +427,22 @@ Test(pg_write, a_twin_whose_time_is_over_says_that_the_first_still_runs) {
     souk_pg_close(&pg);
 }
 
+Test(pg_write, a_twin_that_may_wait_for_locks_so_long_only_says_the_same) {
+    static const souk_pg_stmt_t impatient = {
+        .name = "lab_impatient", .sql = "SELECT set_config('lock_timeout', '30ms', false)"};
+    sem_init(&inside, 0, 0);
+    sem_init(&leave, 0, 0);
+    souk_pg_t *pg = lab_open();
+    cr_assert_eq(souk_pg_exec(pg, LAB_TIMEOUT_MS, lab.arena, &impatient, NULL, NULL), SOUK_OK);
+    lab_thread_t first;
+    lab_spawn(&first, lab.pg, &s_twin);
+    sem_wait(&inside);
+    cr_assert_eq(lab_end(lab_call(pg, &s_twin)), SOUK_ERR_KEY_IN_PROGRESS);
+    sem_post(&leave);
+    cr_assert_eq(lab_end(lab_join(&first)), SOUK_OK);
+    souk_pg_close(&pg);
+}
+
 /* ---- Rows beside the effect ------------------------------------------------------------------ */
 
 static souk_err_t s_tell(souk_ctx_t *ctx, const void *req, void *ret_rep) {
