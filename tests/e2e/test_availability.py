@@ -127,7 +127,7 @@ def test_without_orders_nothing_is_claimed_and_reads_go_on(make_shop):
     known = shop.wait_shown(made["slug"], {small: "in_stock", large: "none"})
     shop.stack["orders-1"].kill()
     assert shop.wait_shown(made["slug"], {small: None, large: None}) == '"1"'
-    assert '"CA-AVAILABILITY-AWAY"' in shop.stack["catalog-1"].log()
+    wait_for(lambda: '"CA-AVAILABILITY-AWAY"' in shop.stack["catalog-1"].log(), what="it is said")
     shop.stack["orders-1"].start().wait_ready()
     assert shop.wait_shown(made["slug"], {small: "in_stock", large: "none"}) == known
 

@@ -56,8 +56,9 @@ struct catalog_availability {
     /* The other thread's. */
     char cursor[CURSOR_BYTES];
     int64_t pass_began_us;
-    bool in_pass; /* some of its pages are taken in */
-    bool away;
+    bool in_pass;             /* some of its pages are taken in */
+    int64_t failing_since_us; /* 0: not */
+    bool away;                /* logged */
 };
 
 /* ---- the bus thread ---- */
@@ -212,12 +213,24 @@ static souk_err_t s_pull(catalog_availability_t *self) {
     return SOUK_OK;
 }
 
+/* A moment without an answer is none: when a worker starts it has no broker yet. */
 static void s_note(catalog_availability_t *self, souk_err_t err) {
-    bool away = err != SOUK_OK;
-    if (away != self->away && err != SOUK_ERR_CANCELLED && err != SOUK_ERR_CLOSED) {
-        self->away = away;
-        souk_log(away ? SOUK_LOG_WARN : SOUK_LOG_INFO,
-                 away ? "CA-AVAILABILITY-AWAY" : "CA-AVAILABILITY-BACK",
+    int64_t now_us = souk_clock_mono_us();
+    if (err == SOUK_OK) {
+        if (self->away) {
+            souk_log(SOUK_LOG_INFO, "CA-AVAILABILITY-BACK",
+                     SOUK_F_INT("away_ms", (now_us - self->failing_since_us) / US_PER_MS));
+        }
+        self->failing_since_us = 0;
+        self->away = false;
+        return;
+    }
+    if (self->failing_since_us == 0) {
+        self->failing_since_us = now_us;
+    }
+    if (!self->away && now_us - self->failing_since_us >= FRESH_US && !s_stopping(self)) {
+        self->away = true;
+        souk_log(SOUK_LOG_WARN, "CA-AVAILABILITY-AWAY",
                  SOUK_F_TEXT("code", souk_err_info(err)->code));
     }
 }

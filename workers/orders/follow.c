@@ -27,6 +27,7 @@
 #define WENT_BACK_US (10 * 1000 * US_PER_MS)
 /* A holder that cannot reach the catalogue for so long lets another worker try, which may. */
 #define AWAY_US (5 * 1000 * US_PER_MS)
+#define AWAY_LOGGED_US (1000 * US_PER_MS)
 #define LEASE_RENEWALS 3 /* so often in its time */
 #define LEAVE_MS 500
 #define TASK "follow_catalog"
@@ -206,19 +207,25 @@ static souk_err_t s_fetch(orders_follow_t *self, souk_arena_t *arena, catalog_ch
     return souk_schema_from_mp(&catalog_changes_rep_type, reply, arena, ret, &issues);
 }
 
-/* Says once that the catalogue does not answer, and once that it does again. */
+/* Says once that the catalogue has not answered for a while (a moment is none: a worker that starts
+ * has no broker yet), and once that it does again. */
 static void s_note_answer(orders_follow_t *self, souk_err_t err) {
-    bool away = err != SOUK_OK;
-    if (away != self->away) {
-        self->away = away;
-        souk_log(away ? SOUK_LOG_WARN : SOUK_LOG_INFO, away ? "OR-FOLLOW-AWAY" : "OR-FOLLOW-BACK",
-                 SOUK_F_TEXT("code", souk_err_info(err)->code),
-                 SOUK_F_INT("checkpoint", self->checkpoint));
-    }
-    if (!away) {
+    int64_t now_us = souk_clock_mono_us();
+    if (err == SOUK_OK) {
+        if (self->away) {
+            souk_log(SOUK_LOG_INFO, "OR-FOLLOW-BACK", SOUK_F_INT("checkpoint", self->checkpoint));
+        }
         self->away_since_us = 0;
-    } else if (self->away_since_us == 0) {
-        self->away_since_us = souk_clock_mono_us();
+        self->away = false;
+        return;
+    }
+    if (self->away_since_us == 0) {
+        self->away_since_us = now_us;
+    }
+    if (!self->away && now_us - self->away_since_us >= AWAY_LOGGED_US) {
+        self->away = true;
+        souk_log(SOUK_LOG_WARN, "OR-FOLLOW-AWAY", SOUK_F_TEXT("code", souk_err_info(err)->code),
+                 SOUK_F_INT("checkpoint", self->checkpoint));
     }
 }
 

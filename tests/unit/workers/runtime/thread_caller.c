@@ -8,10 +8,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <zmq.h>
 
 #include "souk/clock.h"
 #include "souk/envelope.h"
+#include "stub_broker.h"
 
 #define CALLERS 4
 #define CALLS_EACH 300
@@ -26,18 +26,12 @@
         }                                                                                          \
     } while (0)
 
-/* ---- a broker: echoes bodies of t.echo, refuses t.refuse, says nothing to t.silent ---- */
+static stub_broker_t *s_broker;
+static atomic_int s_silent; /* calls of t.silent that have come in */
 
-typedef struct {
-    void *context;
-    pthread_t thread;
-    char endpoint[64];
-    uint64_t epoch;
-    atomic_bool stop;
-    atomic_int bound, silent; /* t.silent calls that have come in */
-} broker_t;
-
-static void s_answer_req(broker_t *self, const souk_req_t *req, souk_buf_t *out) {
+/* Echoes bodies of t.echo, refuses t.refuse, says nothing to t.silent. */
+static void s_answer(void *arg, const souk_req_t *req, souk_buf_t *out) {
+    (void)arg;
     if (souk_str_equal(req->method, SOUK_STR("echo"))) {
         souk_envelope_rep(out, req->corr, 0, -1, req->body);
     } else if (souk_str_equal(req->method, SOUK_STR("refuse"))) {
@@ -47,78 +41,8 @@ static void s_answer_req(broker_t *self, const souk_req_t *req, souk_buf_t *out)
         souk_envelope_err(out, req->corr, -1, souk_buf_str(&fault));
         souk_buf_done(&fault);
     } else {
-        atomic_fetch_add(&self->silent, 1);
+        atomic_fetch_add(&s_silent, 1);
     }
-}
-
-static void s_on_frame(broker_t *self, souk_str_t frame, souk_buf_t *out) {
-    souk_mp_cursor_t cursor;
-    souk_mp_cursor_init(&cursor, frame.data, frame.size);
-    while (!souk_mp_at_end(&cursor)) {
-        souk_envelope_t envelope;
-        CHECK(souk_envelope_read(&cursor, &envelope) == SOUK_OK);
-        if (envelope.type == SOUK_MSG_HELLO) {
-            souk_welcome_t welcome = {.epoch = self->epoch,
-                                      .heartbeat_ms = 200,
-                                      .envelope_bytes_max = 1 << 20,
-                                      .broker_name = SOUK_STR("scripted")};
-            souk_envelope_welcome(out, &welcome);
-        } else if (envelope.type == SOUK_MSG_PING) {
-            souk_envelope_pong(out, envelope.as.ping.token);
-        } else if (envelope.type == SOUK_MSG_REQ) {
-            s_answer_req(self, &envelope.as.req, out);
-        }
-    }
-}
-
-static void *s_broker_run(void *arg) {
-    static char frame[1 << 20];
-    broker_t *self = arg;
-    souk_buf_t out;
-    souk_buf_init(&out, 1 << 22);
-    void *socket = zmq_socket(self->context, ZMQ_ROUTER);
-    int linger = 0, timeout_ms = 20;
-    zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof linger);
-    zmq_setsockopt(socket, ZMQ_RCVTIMEO, &timeout_ms, sizeof timeout_ms);
-    while (zmq_bind(socket, self->endpoint) != 0) { /* the former socket may take a moment to go */
-        sched_yield();
-    }
-    size_t size = sizeof self->endpoint;
-    zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, self->endpoint, &size);
-    atomic_store(&self->bound, 1);
-    while (!atomic_load(&self->stop)) {
-        uint8_t peer[8];
-        int peer_bytes = zmq_recv(socket, peer, sizeof peer, 0);
-        if (peer_bytes <= 0) {
-            continue;
-        }
-        int bytes = zmq_recv(socket, frame, sizeof frame, 0);
-        CHECK(bytes >= 0);
-        s_on_frame(self, (souk_str_t){.data = frame, .size = (size_t)bytes}, &out);
-        if (out.size > 0) {
-            zmq_send(socket, peer, (size_t)peer_bytes, ZMQ_SNDMORE);
-            zmq_send(socket, out.data, out.size, 0);
-            souk_buf_clear(&out);
-        }
-    }
-    zmq_close(socket);
-    souk_buf_done(&out);
-    return NULL;
-}
-
-static void s_broker_start(broker_t *self) {
-    self->epoch++;
-    atomic_store(&self->stop, false);
-    atomic_store(&self->bound, 0);
-    CHECK(pthread_create(&self->thread, NULL, s_broker_run, self) == 0);
-    while (atomic_load(&self->bound) == 0) {
-        sched_yield();
-    }
-}
-
-static void s_broker_stop(broker_t *self) {
-    atomic_store(&self->stop, true);
-    CHECK(pthread_join(self->thread, NULL) == 0);
 }
 
 /* ---- calls ---- */
@@ -203,17 +127,17 @@ static void s_errors_come_as_they_are(void) {
     souk_arena_destroy(&arena);
 }
 
-static void s_a_broker_that_comes_back_is_found(broker_t *broker) {
+static void s_a_broker_that_comes_back_is_found(void) {
     souk_arena_t *arena = souk_arena_new(4096, 0);
     souk_str_t reply;
-    s_broker_stop(broker);
+    stub_broker_stop(s_broker);
     souk_err_t err = SOUK_OK;
     int64_t until_us = souk_clock_mono_us() + (int64_t)LONG_MS * 1000;
     while (err != SOUK_ERR_NO_BROKER) { /* at first the session's end is not known: a time-out */
         err = s_call("echo", 1, SHORT_MS, arena, &reply);
         CHECK(err != SOUK_OK && souk_clock_mono_us() < until_us);
     }
-    s_broker_start(broker);
+    stub_broker_start(s_broker);
     s_until_up();
     souk_arena_destroy(&arena);
 }
@@ -226,15 +150,15 @@ static void *s_wait_for_ever(void *arg) {
     return NULL;
 }
 
-static void s_close_lets_everybody_go(broker_t *broker) {
+static void s_close_lets_everybody_go(void) {
     pthread_t threads[CALLERS];
     souk_err_t errs[CALLERS];
     souk_str_t reply;
-    atomic_store(&broker->silent, 0);
+    atomic_store(&s_silent, 0);
     for (int i = 0; i < CALLERS; i++) {
         CHECK(pthread_create(&threads[i], NULL, s_wait_for_ever, &errs[i]) == 0);
     }
-    while (atomic_load(&broker->silent) < CALLERS) {
+    while (atomic_load(&s_silent) < CALLERS) {
         sched_yield();
     }
     souk_caller_close(s_caller);
@@ -248,18 +172,16 @@ static void s_close_lets_everybody_go(broker_t *broker) {
 }
 
 int main(void) {
-    broker_t broker = {.context = zmq_ctx_new(), .endpoint = "tcp://127.0.0.1:*"};
     CHECK(souk_caller_new("", "t", &s_caller) == SOUK_ERR_MALFORMED);
-    s_broker_start(&broker);
-    CHECK(souk_caller_new(broker.endpoint, "caller-test", &s_caller) == SOUK_OK);
+    s_broker = stub_broker_new(s_answer, NULL);
+    CHECK(souk_caller_new(stub_broker_endpoint(s_broker), "caller-test", &s_caller) == SOUK_OK);
     s_until_up();
     s_each_gets_its_own_answer();
     s_errors_come_as_they_are();
-    s_a_broker_that_comes_back_is_found(&broker);
-    s_close_lets_everybody_go(&broker);
+    s_a_broker_that_comes_back_is_found();
+    s_close_lets_everybody_go();
     souk_caller_destroy(&s_caller);
-    s_broker_stop(&broker);
-    zmq_ctx_term(broker.context);
+    stub_broker_destroy(&s_broker);
     printf("caller: %d calls answered\n", CALLERS * CALLS_EACH);
     return 0;
 }
