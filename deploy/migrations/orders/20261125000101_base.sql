@@ -218,7 +218,7 @@ CREATE TABLE idempotency (
     reply bytea,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (subject, method, key)
-);
+) WITH (toast_tuple_target = 8160);     -- replies of 2 to 8 kB stay in the row as they are: compressing them costs more
 CREATE INDEX idempotency_created_at ON idempotency (created_at);
 
 CREATE TABLE outbox (

@@ -5,6 +5,8 @@
 -- was committed before it began, so each one looks again at what the locks before it were waited for (as a single statement
 -- with CTEs, stock would be read before its lock is held).
 --
+-- Arrays meet tables by nested loops over the tables' keys, planned once: for a hash the planner would read all SKUs.
+--
 -- Locks are taken in one order everywhere, each kind sorted by bytes: idempotency keys, clients (advisory), carts, orders,
 -- discount codes, SKUs. Arrays are parallel; positions count from 1.
 
@@ -12,7 +14,7 @@
 -- before the call; forget_keys takes it back. A twin that runs elsewhere is waited for, for p_wait_ms at most: then the call
 -- fails with 55P03 (lock_not_available), which nothing else in it does. NULL keys are claimed without a row.
 CREATE FUNCTION claim_keys(p_method text, p_subject text[], p_key text[], p_hash bytea[], p_reply bytea[], p_wait_ms bigint)
-RETURNS boolean[] LANGUAGE plpgsql AS $$
+RETURNS boolean[] LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_hashjoin = on AS $$
 DECLARE
     v_won boolean[];
     r record;
@@ -102,7 +104,8 @@ CREATE FUNCTION place_orders(
     -- of each discount code, distinct; of each (code, customer), distinct
     p_code text[], p_code_version bigint[], p_use_code bigint[], p_use_customer text[],
     p_currency text, p_at timestamptz, p_expires_at timestamptz, p_unpaid_max bigint, p_wait_ms bigint)
-RETURNS TABLE (i bigint, outcome text, at bigint, remaining bigint, reply bytea) LANGUAGE plpgsql AS $$
+RETURNS TABLE (i bigint, outcome text, at bigint, remaining bigint, reply bytea) LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
     n CONSTANT bigint := cardinality(p_subject);
@@ -110,9 +113,11 @@ DECLARE
     v_out text[] := array_fill(NULL::text, ARRAY[n::int]);
     v_at bigint[] := array_fill(NULL::bigint, ARRAY[n::int]);
     v_remaining bigint[] := array_fill(NULL::bigint, ARRAY[n::int]);
+    v_reply bytea[] := array_fill(NULL::bytea, ARRAY[n::int]);
     v_first bigint[] := array_fill(0::bigint, ARRAY[n::int]);
     v_unpaid bigint[] := array_fill(0::bigint, ARRAY[n::int]);      -- at the first order of a client
     v_client bigint[] := array_fill(0::bigint, ARRAY[n::int]);      -- which that is
+    v_sku_wanted boolean[] := array_fill(false, ARRAY[cardinality(p_sku)]);
     v_sku_sound boolean[] := array_fill(false, ARRAY[cardinality(p_sku)]);
     v_sku_left bigint[] := array_fill(0::bigint, ARRAY[cardinality(p_sku)]);
     v_sku_taken bigint[] := array_fill(0::bigint, ARRAY[cardinality(p_sku)]);
@@ -205,12 +210,17 @@ BEGIN
     END IF;
 
     -- (5) SKUs, of the orders that are still in.
+    FOR l IN 1..cardinality(p_line_order) LOOP
+        IF v_out[p_line_order[l]] IS NULL THEN
+            v_sku_wanted[p_line_sku[l]] := true;
+        END IF;
+    END LOOP;
     FOR r IN
         SELECT a.i, s.on_hand - s.reserved AS remaining, s.sellable AND s.price = a.price AND s.currency = p_currency
             AND s.tax_category = a.category AS sound
         FROM unnest(p_sku, p_sku_price, p_sku_category) WITH ORDINALITY AS a(sku, price, category, i)
         JOIN skus s ON s.sku = a.sku
-        WHERE a.i IN (SELECT l.sku FROM unnest(p_line_order, p_line_sku) AS l(o, sku) WHERE v_out[l.o] IS NULL)
+        WHERE v_sku_wanted[a.i]
         ORDER BY s.sku FOR NO KEY UPDATE OF s
     LOOP
         v_sku_sound[r.i] := r.sound;
@@ -322,11 +332,14 @@ BEGIN
             ARRAY(SELECT a.won AND a.outcome <> 'placed' FROM unnest(v_won, v_out) WITH ORDINALITY AS a(won, outcome, i)
                 ORDER BY a.i));
     END IF;
-    RETURN QUERY
-        SELECT a.i, COALESCE(t.outcome, a.outcome), a.at, a.remaining, t.reply
-        FROM unnest(v_out, v_at, v_remaining) WITH ORDINALITY AS a(outcome, at, remaining, i)
-        LEFT JOIN stored_replies(p_method, p_subject, p_key, p_hash, v_won) t ON t.i = a.i
-        ORDER BY a.i;
+    IF false = ANY (v_won) THEN
+        FOR r IN SELECT t.i, t.outcome, t.reply FROM stored_replies(p_method, p_subject, p_key, p_hash, v_won) t LOOP
+            v_out[r.i] := r.outcome;
+            v_reply[r.i] := r.reply;
+        END LOOP;
+    END IF;
+    RETURN QUERY SELECT a.i, a.outcome, a.at, a.remaining, a.reply
+        FROM unnest(v_out, v_at, v_remaining, v_reply) WITH ORDINALITY AS a(outcome, at, remaining, reply, i);
 END $$;
 
 -- Ends the waiting of placed orders: p_move is 'pay' (the stock leaves), 'cancel' or 'expire' (what was reserved comes back,
@@ -340,12 +353,14 @@ CREATE FUNCTION settle_orders(
     p_actor text[], p_event text[], p_traceparent text[],
     p_audit text[], p_request text[],   -- id of the audit row, NULL: none; the request's id
     p_at timestamptz, p_wait_ms bigint)
-RETURNS TABLE (i bigint, outcome text, reply bytea) LANGUAGE plpgsql AS $$
+RETURNS TABLE (i bigint, outcome text, reply bytea) LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
     n CONSTANT bigint := cardinality(p_id);
     v_won boolean[];
     v_out text[] := array_fill(NULL::text, ARRAY[n::int]);
+    v_reply bytea[] := array_fill(NULL::bytea, ARRAY[n::int]);
     v_last text;
     v_ids text[];
     r record;
@@ -443,11 +458,13 @@ BEGIN
             ARRAY(SELECT a.won AND a.outcome <> 'done' FROM unnest(v_won, v_out) WITH ORDINALITY AS a(won, outcome, i)
                 ORDER BY a.i));
     END IF;
-    RETURN QUERY
-        SELECT a.i, COALESCE(t.outcome, a.outcome), t.reply
-        FROM unnest(v_out) WITH ORDINALITY AS a(outcome, i)
-        LEFT JOIN stored_replies(p_method, p_subject, p_key, p_hash, v_won) t ON t.i = a.i
-        ORDER BY a.i;
+    IF false = ANY (v_won) THEN
+        FOR r IN SELECT t.i, t.outcome, t.reply FROM stored_replies(p_method, p_subject, p_key, p_hash, v_won) t LOOP
+            v_out[r.i] := r.outcome;
+            v_reply[r.i] := r.reply;
+        END LOOP;
+    END IF;
+    RETURN QUERY SELECT a.i, a.outcome, a.reply FROM unnest(v_out, v_reply) WITH ORDINALITY AS a(outcome, reply, i);
 END $$;
 
 -- migrate:down
