@@ -49,8 +49,8 @@ def test_an_order_expires_once_though_the_sweeper_dies(lab, place):
     add_sku(lab.db, "A", 5)
     slow = lab.worker(SOUK_ORDERS_SWEEP_MS=3600000)
     order = slow.one("place", order_body([("A", 2)], 2000), unique("gst_"), unique("k")).body
-    lab.db.execute("UPDATE orders SET expires_at = now() - interval '1 second'")
     faulty = lab.worker(SOUK_ORDERS_SWEEP_MS=20, SOUK_FAULT=f"orders.expire.{place}")
+    lab.db.execute("UPDATE orders SET expires_at = now() - interval '1 second'")
     dies(faulty)
     lab.worker(SOUK_ORDERS_SWEEP_MS=20)
     lab.wait(lambda: lab.count("orders WHERE status = 'expired'") == 1, "it has expired")
