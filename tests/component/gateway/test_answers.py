@@ -82,6 +82,17 @@ def test_not_modified(gateway, broker):
         assert client.get("/v1/products/a", If_None_Match='"4"').status == 200
 
 
+def test_an_etag_may_have_a_second_part(gateway, broker):
+    """What changes without a new version: products' availability."""
+    broker.answers["products_get"] = rep({"version": 3, "availability_tag": "9ae1"})
+    with gateway.client() as client:
+        assert client.get("/v1/products/a").headers["etag"] == '"3-9ae1"'
+        assert client.get("/v1/products/a", If_None_Match='"3-9ae1"').status == 304
+        assert client.get("/v1/products/a", If_None_Match='"3"').status == 200
+        broker.answers["products_get"] = rep({"version": 3, "availability_tag": 'a"b'})
+        assert "etag" not in client.get("/v1/products/a").headers
+
+
 def test_head_is_get_without_the_body(gateway, broker):
     broker.answers["products_get"] = rep({"version": 3})
     with gateway.client() as client:
