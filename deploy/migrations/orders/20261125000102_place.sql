@@ -156,7 +156,7 @@ BEGIN
             FROM unnest(p_subject, v_won, p_refused) AS a(subject, won, refused) WHERE a.won AND NOT a.refused ORDER BY 1) a;
         FOR r IN
             SELECT a.i, min(a.i) OVER (PARTITION BY a.subject) AS client,
-                (SELECT count(*) FROM orders o WHERE o.subject = a.subject AND o.status = 'placed') AS unpaid
+                (SELECT count(*) FROM orders o WHERE o.subject = a.subject AND o.payment_status = 'pending') AS unpaid
             FROM unnest(p_subject) WITH ORDINALITY AS a(subject, i) WHERE v_out[a.i] IS NULL OR v_out[a.i] = 'stale'
         LOOP
             v_client[r.i] := r.client;
@@ -402,7 +402,7 @@ BEGIN
             ORDER BY d.code FOR NO KEY UPDATE;
             WITH gone AS (
                 DELETE FROM discount_uses u USING orders o
-                WHERE o.id = ANY (v_ids) AND u.code = o.discount_code AND u.order_id = o.id
+                WHERE o.id = ANY (v_ids) AND u.order_id = o.id
                 RETURNING u.code)
             UPDATE discount_codes d SET used = d.used - g.uses
             FROM (SELECT code, count(*) AS uses FROM gone GROUP BY code) g WHERE d.code = g.code;
