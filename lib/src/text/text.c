@@ -217,8 +217,9 @@ souk_err_t souk_text_email(souk_arena_t *arena, souk_str_t text, souk_email_t *r
     if (email.shown.data == NULL) {
         return SOUK_ERR_NO_MEMORY;
     }
-    /* Folding may lengthen. */
-    if (email.shown.size > SOUK_EMAIL_BYTES_MAX || email.folded.size > SOUK_EMAIL_BYTES_MAX) {
+    /* Folding may lengthen, and what is shown has to be an address itself. */
+    if (email.shown.size > SOUK_EMAIL_BYTES_MAX || email.folded.size > SOUK_EMAIL_BYTES_MAX ||
+        !s_email_valid(local, host)) {
         return SOUK_ERR_VALIDATION;
     }
     *ret_email = email;

@@ -209,3 +209,18 @@ Test(text, phones_have_digits_and_what_stands_between) {
         cr_assert(!souk_phone_valid(souk_str_of(bad[i])), "%s", bad[i]);
     }
 }
+
+/* U+1FAB folds to two code points, five bytes for three: 12 of them are a label, 60 bytes long; 13
+ * are 39 bytes before and 65 after. */
+Test(text, a_label_fits_after_it_was_folded) {
+    char address[200] = "a@";
+    souk_email_t email;
+    for (size_t i = 0; i < 12; i++) {
+        strcat(address, "\xe1\xbe\xab");
+    }
+    size_t end = strlen(address);
+    strcat(address, ".example");
+    cr_assert(s_email(address, &email));
+    strcpy(address + end, "\xe1\xbe\xab.example");
+    cr_assert(!s_email(address, &email));
+}
