@@ -109,16 +109,27 @@ static void s_run(orders_batch_t *self, const orders_members_t *members,
     }
 }
 
+/* What no gateway lets pass; another client of the bus may. */
+static souk_err_t s_check(souk_ctx_t *ctx) {
+    if (souk_ctx_subject(ctx).size == 0) {
+        return souk_ctx_fail(ctx, SOUK_ERR_UNAUTHENTICATED, "Nobody asks.");
+    }
+    if (souk_ctx_key(ctx).data == NULL || souk_ctx_key_hash(ctx).data == NULL) {
+        return souk_ctx_fail(ctx, SOUK_ERR_MALFORMED, "This needs a key and its key_hash.");
+    }
+    return souk_ctx_remaining_ms(ctx) < REMAINING_MIN_MS ? SOUK_ERR_DEADLINE_EXCEEDED : SOUK_OK;
+}
+
 void orders_batch_run(orders_batch_t *self) {
     souk_assert(self->calls_count <= ORDERS_BATCH_MAX);
     orders_members_t members = {0};
     uint32_t least_ms = UINT32_MAX;
     for (size_t i = 0; i < self->calls_count; i++) {
-        uint32_t remaining_ms = souk_ctx_remaining_ms(self->calls[i].ctx);
-        if (remaining_ms < REMAINING_MIN_MS) {
-            self->calls[i].err = SOUK_ERR_DEADLINE_EXCEEDED;
+        self->calls[i].err = s_check(self->calls[i].ctx);
+        if (self->calls[i].err != SOUK_OK) {
             continue;
         }
+        uint32_t remaining_ms = souk_ctx_remaining_ms(self->calls[i].ctx);
         members.at[members.count++] = i;
         least_ms = remaining_ms < least_ms ? remaining_ms : least_ms;
     }

@@ -399,6 +399,20 @@ def test_orders_beside_price_changes_do_not_deadlock(lab, connect):
     assert lab.count(deadlocks) == 0
 
 
+def test_a_client_of_the_bus_cannot_leave_out_who_and_which(lab):
+    add_sku(lab.db, "A", 5)
+    worker, body = lab.worker(), order_body([("A", 1)], 1000)
+    nobody, keyless, hashless = (
+        worker.put("place", body, subject, unique("k")) for subject in ("", "gst_1", "gst_1")
+    )
+    keyless[10] = keyless[11] = None
+    keyless[6] = 2  # unkeyed: a broker takes no keyed call without a key
+    hashless[11] = None
+    answers = worker.together(nobody, keyless, hashless)
+    assert [answer.code for answer in answers] == ["unauthenticated", "malformed", "malformed"]
+    assert lab.count("orders") == 0
+
+
 def test_a_call_near_its_deadline_does_not_take_the_others_time(lab):
     add_sku(lab.db, "A", 5)
     worker, body = lab.worker(), order_body([("A", 1)], 1000)
