@@ -34,6 +34,7 @@ class Checker:
             *self.stock(),
             *self.discounts(),
             *self.orders(journal),
+            *self.fulfilments(journal),
             *self.histories(),
         ]
 
@@ -122,6 +123,25 @@ class Checker:
         for key, line in journal.keys(action, "acknowledged").items():
             if states.get(line["order"]) not in wanted:
                 yield f"key {key}: {action} of {line['order']} was acknowledged, it is {states.get(line['order'])}"
+
+    def fulfilments(self, journal):
+        """What left is what lines say has left, never more than was ordered; each acknowledged part left once."""
+        left = {
+            (order, line): quantity
+            for order, line, quantity in self.rows(
+                "SELECT f.order_id, l.line, sum(l.quantity)::bigint FROM fulfilments f JOIN fulfilment_lines l ON l.fulfilment_id = f.id GROUP BY 1, 2"
+            )
+        }
+        for order, line, quantity, fulfilled in self.rows(
+            "SELECT order_id, line, quantity, fulfilled FROM order_lines"
+        ):
+            if fulfilled > quantity or left.get((order, line), 0) != fulfilled:
+                yield f"order {order}: {left.get((order, line), 0)} of line {line} left, it says {fulfilled} of {quantity}"
+        tracked = dict(self.rows("SELECT tracking, count(*) FROM fulfilments GROUP BY 1"))
+        for key, line in journal.fates("fulfil").items():
+            times = tracked.get(key, 0)
+            if times > 1 or (line["fate"] != "open" and times != (line["fate"] == "acknowledged")):
+                yield f"key {key}: {line['fate']}, left {times} times"
 
     def histories(self):
         """Events and outbox rows of each order: gapless from 1 to its version, a path of the machine that ends in its state."""

@@ -124,6 +124,16 @@ class Client:
     def cancel(self, order):
         return self.write("cancel", f"/v1/orders/{order}/cancel")
 
+    def pay(self, order):
+        """Staff: it was paid."""
+        return self.write("pay", f"/v1/admin/orders/{order}/pay")
+
+    def fulfil(self, order, line, quantity):
+        """Staff: a part of it left; its tracking number is the key, so that a part that left twice shows."""
+        key = str(uuid.uuid4())
+        body = {"lines": [{"line": line, "quantity": quantity}], "carrier": "Post", "tracking": key}
+        return self.write("fulfil", f"/v1/admin/orders/{order}/fulfilments", body, key)
+
     def close(self):
         self.session.close()
 
@@ -163,7 +173,9 @@ class Crowd:
             if placed["fate"] != "acknowledged":
                 continue
             if dice < self.pay:
-                staff.write("pay", f"/v1/admin/orders/{placed['order']}/pay")
+                staff.pay(placed["order"])
+                if dice < self.pay / 2:
+                    staff.fulfil(placed["order"], line=1, quantity=1)
             elif dice < self.pay + self.cancel:
                 client.cancel(placed["order"])
 

@@ -14,6 +14,7 @@ static pthread_once_t s_once = PTHREAD_ONCE_INIT;
 static souk_str_t s_name; /* size 0: none */
 static long s_at;
 static const char *s_file;
+static int s_signal;
 static atomic_long s_passages;
 
 /* NOLINTBEGIN(concurrency-mt-unsafe): nothing of ours changes the environment. */
@@ -25,6 +26,7 @@ static void s_read(void) {
     const char *colon = strchrnul(fault, ':');
     s_at = *colon != '\0' ? strtol(colon + 1, NULL, 10) : 1;
     s_file = getenv("SOUK_FAULT_FILE");
+    s_signal = getenv("SOUK_FAULT_STOP") != NULL ? SIGSTOP : SIGKILL;
     s_name = (souk_str_t){.data = fault, .size = (size_t)(colon - fault)};
 }
 /* NOLINTEND(concurrency-mt-unsafe) */
@@ -36,6 +38,6 @@ void souk_fault_reach(const char *name) {
         return;
     }
     if (s_file == NULL || open(s_file, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600) >= 0) {
-        (void)kill(getpid(), SIGKILL);
+        (void)kill(getpid(), s_signal);
     }
 }

@@ -56,3 +56,20 @@ Test(fault_point, with_a_file_only_one_dies_and_leaves_it) {
     cr_assert_eq(s_pass("here", path, 5), 0, "started again, it lives");
     unlink(path);
 }
+
+Test(fault_point, stops_and_goes_on) {
+    pid_t child = fork();
+    cr_assert(child >= 0);
+    if (child == 0) {
+        setenv("SOUK_FAULT", "here", 1);
+        setenv("SOUK_FAULT_STOP", "1", 1);
+        souk_fault_point("here");
+        _exit(7);
+    }
+    int status;
+    cr_assert_eq(waitpid(child, &status, WUNTRACED), child);
+    cr_assert(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+    cr_assert_eq(kill(child, SIGCONT), 0);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
