@@ -108,7 +108,8 @@ def test_a_code_is_used_as_often_as_it_may(shop, journal):
                 {"WIDE": 1}, off=off, discount_code="first50", email=f"buyer{number}@example.com"
             )
             for number, client in enumerate(clients)
-        ]
+        ],
+        Killer(shop),
     )
     sold, codes = by_fate(lines)
     assert (len(sold), codes) == (UNITS, {"discount_used_up": BUYERS - UNITS})
@@ -129,12 +130,9 @@ def test_a_code_is_used_as_often_as_it_may(shop, journal):
 
 def cart_of(client, items):
     """A cart of the client's own."""
-    answer = client.session.post(
-        client.shop.stack.url + "/v1/carts",
-        json={"items": [{"sku": sku, "quantity": quantity} for sku, quantity in items.items()]},
-        headers=client.headers,
-        timeout=30,
-    )
+    body = {"items": [{"sku": sku, "quantity": quantity} for sku, quantity in items.items()]}
+    answer = client.until_final("POST", "/v1/carts", client.headers, body)
+    assert answer is not None, client.last
     assert answer.status_code == 201, answer.text
     return answer.json()["id"]
 
@@ -153,7 +151,8 @@ def test_two_carts_race_for_the_last_unit(shop, journal):
         [
             lambda pair=pair: checkout(*pair, {"LAST": 1})
             for pair in zip(clients, carts, strict=True)
-        ]
+        ],
+        Killer(shop),
     )
     sold, codes = by_fate(lines)
     assert (len(sold), codes) == (1, {"insufficient_stock": 1})
@@ -166,7 +165,8 @@ def test_a_cart_is_checked_out_once(shop, journal):
     cart = cart_of(client, {"TWICE": 2})
     for _ in range(2):
         buyers = [Client(shop, journal, client.headers) for _ in range(8)]
-        lines = at_once([lambda each=each: checkout(each, cart, {"TWICE": 2}) for each in buyers])
+        acts = [lambda each=each: checkout(each, cart, {"TWICE": 2}) for each in buyers]
+        lines = at_once(acts, Killer(shop))
         sold, codes = by_fate(lines)
         assert len(sold) == 1 and set(codes) <= {"cart_taken", "cart_not_open"}, codes
         assert client.cancel(sold[0])["fate"] == "acknowledged"
@@ -187,7 +187,8 @@ def test_cancelling_races_expiry(shop, journal):
             [
                 lambda client=client, order=order: client.cancel(order)
                 for client, order in zip(clients, orders, strict=True)
-            ]
+            ],
+            Killer(shop),
         )
         states = "SELECT status, count(*) FROM orders WHERE id = ANY(%s) GROUP BY status"
         ended = wait_for(
