@@ -37,6 +37,7 @@ SETTINGS = {
     "SOUK_GATEWAY_ACCESS_LOG_SAMPLE": "0",
     "SOUK_GATEWAY_CONNECTIONS_PER_ADDRESS": "0",
     "SOUK_ORDERS_UNPAID_MAX": "100000",
+    "SOUK_ORDERS_NETWORK_UNPAID_MAX": "0",  # all guests come from one address
 }
 TABLES = """
 CREATE TABLE skus (sku text PRIMARY KEY, on_hand bigint NOT NULL, reserved bigint NOT NULL DEFAULT 0,

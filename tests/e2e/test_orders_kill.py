@@ -21,7 +21,11 @@ from support.stack import Servers, Stack, wait_for
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 SEED = os.environ.get("CHAOS_SEED", "1")
 STOCK = {"CHAOS-HOT": 200, "CHAOS-A": 5000, "CHAOS-B": 5000, "CHAOS-C": 5000}
-SETTINGS = {"SOUK_GATEWAY_RATE_PER_ADDRESS": "0", "SOUK_ORDERS_UNPAID_MAX": "50"}
+SETTINGS = {
+    "SOUK_GATEWAY_RATE_PER_ADDRESS": "0",
+    "SOUK_ORDERS_UNPAID_MAX": "50",
+    "SOUK_ORDERS_NETWORK_UNPAID_MAX": "0",  # all come from one address
+}
 STEPS = ["place", "cancel", "expire", "pay", "fulfil"]
 POINTS = ["before_commit", "after_commit_before_reply"]
 VICTIMS = ["broker", "gateway", "postgres"]

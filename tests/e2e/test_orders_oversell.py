@@ -9,7 +9,11 @@ from support.shop import PRICE, Client, Shop
 from support.stack import Stack, wait_for
 
 BUYERS, UNITS = 200, 50
-SETTINGS = {"SOUK_GATEWAY_RATE_PER_ADDRESS": "0", "SOUK_ORDERS_UNPAID_MAX": "1000"}
+SETTINGS = {
+    "SOUK_GATEWAY_RATE_PER_ADDRESS": "0",
+    "SOUK_ORDERS_UNPAID_MAX": "1000",
+    "SOUK_ORDERS_NETWORK_UNPAID_MAX": "0",  # all come from one address
+}
 STOCK = {"FLASH": UNITS, "WIDE": 100_000, "LAST": 1, "PAIR": 1, "TWICE": 50, "RACE": 1000}
 CODE = {"code": "FIRST50", "kind": "percent", "percent_ppm": 100_000, "limit_total": UNITS}
 

@@ -439,8 +439,8 @@ void orders_draft_lacks_uses(orders_draft_t *self, souk_arena_t *arena) {
     orders_verdict_field(&self->verdict, arena, "/discount_code", "has been used up");
 }
 
-void orders_draft_too_many(orders_draft_t *self, souk_arena_t *arena, int64_t unpaid_max) {
+void orders_draft_too_many(orders_draft_t *self, souk_arena_t *arena) {
     (void)orders_verdict_refuse(&self->verdict, arena, SOUK_ERR_UNPAID_LIMIT,
-                                "There are %lld unpaid orders: pay or cancel one first.",
-                                (long long)unpaid_max);
+                                "This client, or guests of its network, have as many unpaid"
+                                " orders as they may: pay or cancel one, or try later.");
 }

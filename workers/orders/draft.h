@@ -9,6 +9,7 @@ typedef struct {
     souk_ctx_t *ctx;
     const orders_place_req_t *req;
     souk_str_t subject, currency; /* the client's; the store's */
+    souk_str_t network;           /* a guest's; data NULL: not counted */
     int64_t at_us, expires_at_us;
     souk_arena_t *arena;
 } orders_draft_input_t;
@@ -45,6 +46,6 @@ SOUK_MUST_CHECK souk_err_t orders_draft_make(const orders_draft_input_t *in,
 void orders_draft_lacks_stock(orders_draft_t *self, souk_arena_t *arena, int64_t line,
                               int64_t remaining);
 void orders_draft_lacks_uses(orders_draft_t *self, souk_arena_t *arena);
-void orders_draft_too_many(orders_draft_t *self, souk_arena_t *arena, int64_t unpaid_max);
+void orders_draft_too_many(orders_draft_t *self, souk_arena_t *arena);
 
 #endif

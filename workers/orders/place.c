@@ -5,6 +5,7 @@
 #include "orders/batch.h"
 #include "orders/place_call.h"
 #include "orders/service.h"
+#include "souk/address.h"
 #include "souk/clock.h"
 
 /* What an attempt works on; parallel to its members. */
@@ -19,6 +20,14 @@ typedef struct {
 } attempt_t;
 
 /* ---- the three steps ------------------------------------------------------------------------- */
+
+/* Guests cost nothing to make, so they are counted by where they are as well. */
+static souk_str_t s_network(souk_ctx_t *ctx, souk_arena_t *arena) {
+    char form[SOUK_ADDRESS_FORM_BYTES];
+    souk_address_form(souk_ctx_address(ctx), form);
+    bool counts = souk_ctx_kind(ctx) == SOUK_PRINCIPAL_GUEST && form[0] != '\0';
+    return counts ? souk_arena_copy(arena, souk_str_of(form)) : (souk_str_t){0};
+}
 
 static souk_err_t s_prepare(const orders_batch_t *batch, const orders_members_t *members,
                             attempt_t *attempt) {
@@ -38,12 +47,13 @@ static souk_err_t s_prepare(const orders_batch_t *batch, const orders_members_t 
         attempt->inputs[i] = (orders_draft_input_t){.ctx = call->ctx,
                                                     .req = orders_place_call_req(call),
                                                     .subject = souk_ctx_subject(call->ctx),
+                                                    .network = s_network(call->ctx, arena),
                                                     .currency = service->currency,
                                                     .at_us = attempt->at_us,
                                                     .expires_at_us = attempt->expires_at_us,
                                                     .arena = arena};
     }
-    return SOUK_OK;
+    return souk_arena_overflowed(arena) ? SOUK_ERR_NO_MEMORY : SOUK_OK;
 }
 
 static souk_err_t s_read(const orders_batch_t *batch, size_t count, attempt_t *attempt) {
@@ -86,6 +96,7 @@ static souk_err_t s_write(const orders_batch_t *batch, size_t count, attempt_t *
         .at_us = attempt->at_us,
         .expires_at_us = attempt->expires_at_us,
         .unpaid_max = attempt->service->config->orders_unpaid_max,
+        .network_max = attempt->service->config->orders_network_unpaid_max,
     };
     return orders_place_call(&input, attempt->inputs, attempt->drafts, count, attempt->outcomes);
 }
@@ -115,7 +126,7 @@ static bool s_answer(orders_place_call_t *call, attempt_t *attempt, size_t i) {
         orders_draft_lacks_uses(draft, attempt->arena);
         break;
     case ORDERS_UNPAID:
-        orders_draft_too_many(draft, attempt->arena, attempt->service->config->orders_unpaid_max);
+        orders_draft_too_many(draft, attempt->arena);
         break;
     case ORDERS_REFUSED:
         break;

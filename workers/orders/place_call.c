@@ -17,7 +17,8 @@ static const souk_pg_stmt_t s_place = {
            " $30::bigint[], $31::bigint[],"
            " $32::text[], $33::bigint[], $34::text[], $35::text[], $36::text[], $37::text[],"
            " $38::text[], $39::bigint[], $40::bigint[], $41::text[],"
-           " $42::text, $43::timestamptz, $44::timestamptz, $45::bigint, $46::bigint)"};
+           " $42::text, $43::timestamptz, $44::timestamptz, $45::bigint,"
+           " $46::text[], $47::bigint, $48::bigint)"};
 
 /* ---- arrays ---------------------------------------------------------------------------------- */
 
@@ -236,6 +237,10 @@ static void s_put_uses(columns_t *self, souk_pg_args_t *args) {
     souk_pg_strs(args, self->use_customers, self->uses_count);
 }
 
+static void s_put_networks(columns_t *self, souk_pg_args_t *args) {
+    PUT_STRS(souk_pg_strs, input->network);
+}
+
 /* ---- the call -------------------------------------------------------------------------------- */
 
 static void s_take(const souk_pg_rows_t *rows, orders_outcome_t *ret_outcomes) {
@@ -283,6 +288,8 @@ souk_err_t orders_place_call(const orders_place_call_input_t *self,
     souk_pg_time(&args, self->at_us);
     souk_pg_time(&args, self->expires_at_us);
     souk_pg_int(&args, self->unpaid_max);
+    s_put_networks(&columns, &args);
+    souk_pg_int(&args, self->network_max);
     souk_pg_int(&args, orders_batch_key_wait_ms(self->timeout_ms, count));
     const souk_pg_rows_t *rows = NULL;
     SOUK_TRY(s_run(self, &args, &rows));

@@ -11,7 +11,8 @@ typedef struct {
     souk_arena_t *arena;
     const orders_ground_t *ground;
     souk_str_t currency;
-    int64_t at_us, expires_at_us, unpaid_max;
+    int64_t at_us, expires_at_us;
+    int64_t unpaid_max, network_max; /* 0: no limit */
 } orders_place_call_input_t;
 
 /* inputs and drafts are parallel. Errors of souk_pg_exec and souk_pg_commit: then nothing was

@@ -1,6 +1,6 @@
 #include "throttle.h"
 
-#include "address.h"
+#include "souk/address.h"
 
 #define CONFIRM_GAP_MS 30000
 #define CONFIRM_BURST 10
@@ -131,8 +131,8 @@ souk_err_t users_throttle_give(souk_ctx_t *ctx, const users_bucket_t *buckets, s
 }
 
 souk_str_t users_client_address(souk_ctx_t *ctx) {
-    char form[USERS_ADDRESS_BYTES_MAX];
-    users_address_form(souk_ctx_address(ctx), form);
+    char form[SOUK_ADDRESS_FORM_BYTES];
+    souk_address_form(souk_ctx_address(ctx), form);
     souk_str_t copy = souk_arena_copy(souk_ctx_arena(ctx), souk_str_of(form));
     return copy.data != NULL ? copy : SOUK_STR("");
 }

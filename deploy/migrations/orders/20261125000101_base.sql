@@ -123,6 +123,7 @@ CREATE TABLE orders (
     id text COLLATE "C" PRIMARY KEY,            -- ord_ + ULID
     number bigint NOT NULL CONSTRAINT orders_number UNIQUE,
     subject text COLLATE "C" NOT NULL,
+    client_address text COLLATE "C",            -- a guest's network, while the order waits for its payment; NULL: not counted
     cart_id text COLLATE "C",
     email text NOT NULL,
     status text NOT NULL CONSTRAINT orders_status
@@ -157,10 +158,12 @@ CREATE INDEX orders_subject ON orders (subject, placed_at DESC, id DESC);
 CREATE INDEX orders_placed_at ON orders (placed_at DESC, id DESC);
 CREATE INDEX orders_by_status ON orders (status, placed_at DESC, id DESC);
 CREATE INDEX orders_email ON orders (lower(email), placed_at DESC, id DESC);
--- An order that waits for its payment expires, and counts against its client. The two predicates differ on purpose: plans are
--- cached while the tables are empty and all indexes cost the same, so each question must fit one index only.
+-- An order that waits for its payment expires, and counts against its client and, of a guest, against the network that the
+-- guest came from. The predicates differ on purpose: plans are cached while the tables are empty and all indexes cost the
+-- same, so each question must fit one index only.
 CREATE INDEX orders_expires_at ON orders (expires_at) WHERE status = 'placed' AND expires_at IS NOT NULL;
 CREATE INDEX orders_unpaid ON orders (subject) WHERE payment_status = 'pending';
+CREATE INDEX orders_client_address ON orders (client_address) WHERE client_address IS NOT NULL;
 
 CREATE TABLE order_lines (
     order_id text COLLATE "C" NOT NULL,

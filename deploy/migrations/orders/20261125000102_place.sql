@@ -85,7 +85,7 @@ END $$;
 
 -- Places a batch. outcome of each order: 'placed'; 'replayed', 'reused', 'again' (as above); 'refused' (p_refused, by totals);
 -- 'stale' (what the totals rest on has moved: compute again); 'stock' (at is the line, remaining what is left for it);
--- 'discount' (used up); 'unpaid' (the client has p_unpaid_max unpaid orders).
+-- 'discount' (used up); 'unpaid' (the client has p_unpaid_max unpaid orders, or guests of its network have p_network_max).
 CREATE FUNCTION place_orders(
     p_method text,
     -- of each order
@@ -103,7 +103,9 @@ CREATE FUNCTION place_orders(
     p_sku text[], p_sku_price bigint[], p_sku_category text[], p_sku_product text[], p_sku_name text[], p_sku_options text[],
     -- of each discount code, distinct; of each (code, customer), distinct
     p_code text[], p_code_version bigint[], p_use_code bigint[], p_use_customer text[],
-    p_currency text, p_at timestamptz, p_expires_at timestamptz, p_unpaid_max bigint, p_wait_ms bigint)
+    p_currency text, p_at timestamptz, p_expires_at timestamptz, p_unpaid_max bigint,
+    p_network text[], p_network_max bigint,     -- of each order: where its guest is; NULL: not counted
+    p_wait_ms bigint)
 RETURNS TABLE (i bigint, outcome text, at bigint, remaining bigint, reply bytea) LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
@@ -117,6 +119,8 @@ DECLARE
     v_first bigint[] := array_fill(0::bigint, ARRAY[n::int]);
     v_unpaid bigint[] := array_fill(0::bigint, ARRAY[n::int]);      -- at the first order of a client
     v_client bigint[] := array_fill(0::bigint, ARRAY[n::int]);      -- which that is
+    v_crowd bigint[] := array_fill(0::bigint, ARRAY[n::int]);       -- unpaid orders, at the first order of a network
+    v_network bigint[] := array_fill(0::bigint, ARRAY[n::int]);     -- which that is; 0: not counted
     v_sku_wanted boolean[] := array_fill(false, ARRAY[cardinality(p_sku)]);
     v_sku_sound boolean[] := array_fill(false, ARRAY[cardinality(p_sku)]);
     v_sku_left bigint[] := array_fill(0::bigint, ARRAY[cardinality(p_sku)]);
@@ -149,11 +153,16 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- (2) Clients: their unpaid orders are counted while nobody else adds one.
-    IF p_unpaid_max > 0 THEN
+    -- (2) Clients and their networks: unpaid orders are counted while nobody else adds one.
+    IF p_unpaid_max > 0 OR p_network_max > 0 THEN
         PERFORM pg_advisory_xact_lock(a.lock) FROM (
-            SELECT DISTINCT hashtextextended(a.subject, 5) AS lock
-            FROM unnest(p_subject, v_won, p_refused) AS a(subject, won, refused) WHERE a.won AND NOT a.refused ORDER BY 1) a;
+            SELECT DISTINCT hashtextextended(b.name, 5) AS lock
+            FROM unnest(p_subject, p_network, v_won, p_refused) AS a(subject, network, won, refused)
+            CROSS JOIN LATERAL (VALUES (CASE WHEN p_unpaid_max > 0 THEN a.subject END),
+                (CASE WHEN p_network_max > 0 THEN a.network END)) AS b(name)
+            WHERE a.won AND NOT a.refused AND b.name IS NOT NULL ORDER BY 1) a;
+    END IF;
+    IF p_unpaid_max > 0 THEN
         FOR r IN
             SELECT a.i, min(a.i) OVER (PARTITION BY a.subject) AS client,
                 (SELECT count(*) FROM orders o WHERE o.subject = a.subject AND o.payment_status = 'pending') AS unpaid
@@ -161,6 +170,18 @@ BEGIN
         LOOP
             v_client[r.i] := r.client;
             v_unpaid[r.i] := r.unpaid;
+        END LOOP;
+    END IF;
+    IF p_network_max > 0 THEN
+        FOR r IN
+            SELECT b.orders, (SELECT count(*) FROM orders o WHERE o.client_address = b.network) AS unpaid
+            FROM (SELECT a.network, array_agg(a.i) AS orders FROM unnest(p_network) WITH ORDINALITY AS a(network, i)
+                WHERE a.network IS NOT NULL AND (v_out[a.i] IS NULL OR v_out[a.i] = 'stale') GROUP BY a.network) b
+        LOOP
+            v_crowd[r.orders[1]] := r.unpaid;
+            FOREACH l IN ARRAY r.orders LOOP
+                v_network[l] := r.orders[1];
+            END LOOP;
         END LOOP;
     END IF;
 
@@ -242,7 +263,8 @@ BEGIN
             END IF;
         END LOOP;
         CONTINUE WHEN v_out[k] IS NOT NULL;
-        IF p_unpaid_max > 0 AND v_unpaid[v_client[k]] >= p_unpaid_max THEN
+        IF (p_unpaid_max > 0 AND v_unpaid[v_client[k]] >= p_unpaid_max)
+            OR (v_network[k] > 0 AND v_crowd[v_network[k]] >= p_network_max) THEN
             v_out[k] := 'unpaid';
             CONTINUE;
         END IF;
@@ -279,6 +301,9 @@ BEGIN
         IF p_unpaid_max > 0 THEN
             v_unpaid[v_client[k]] := v_unpaid[v_client[k]] + 1;
         END IF;
+        IF v_network[k] > 0 THEN
+            v_crowd[v_network[k]] := v_crowd[v_network[k]] + 1;
+        END IF;
         v_out[k] := 'placed';
     END LOOP;
 
@@ -296,15 +321,15 @@ BEGIN
         UPDATE carts SET status = 'ordered', version = carts.version + 1, updated_at = p_at
         FROM unnest(p_cart_id, v_out) AS a(id, outcome) WHERE carts.id = a.id AND a.outcome = 'placed';
     END IF;
-    INSERT INTO orders (id, number, subject, cart_id, email, status, payment_status, fulfilment_status, currency, items_total,
-        discount_total, shipping_total, tax_total, grand_total, taxes_included, discount_code, shipping_method, shipping_name,
+    INSERT INTO orders (id, number, subject, client_address, cart_id, email, status, payment_status, fulfilment_status, currency,
+        items_total, discount_total, shipping_total, tax_total, grand_total, taxes_included, discount_code, shipping_method, shipping_name,
         shipping_address, payment_method, placed_at, expires_at, updated_at)
-    SELECT a.id, a.number, a.subject, a.cart_id, a.email, 'placed', 'pending', 'unfulfilled', p_currency, a.items, a.discount,
-        a.shipping, a.tax, a.grand, a.included, CASE WHEN a.use > 0 THEN p_code[p_use_code[a.use]] END, a.shipping_method,
+    SELECT a.id, a.number, a.subject, CASE WHEN p_network_max > 0 THEN a.network END, a.cart_id, a.email, 'placed', 'pending',
+        'unfulfilled', p_currency, a.items, a.discount, a.shipping, a.tax, a.grand, a.included, CASE WHEN a.use > 0 THEN p_code[p_use_code[a.use]] END, a.shipping_method,
         a.shipping_name, a.address::jsonb, a.payment_method, p_at, p_expires_at, p_at
-    FROM unnest(p_id, p_number, p_subject, p_cart_id, p_email, p_items, p_discount, p_shipping, p_tax, p_grand, p_included,
+    FROM unnest(p_id, p_number, p_subject, p_network, p_cart_id, p_email, p_items, p_discount, p_shipping, p_tax, p_grand, p_included,
         p_use, p_shipping_method, p_shipping_name, p_address, p_payment_method, v_out)
-        AS a(id, number, subject, cart_id, email, items, discount, shipping, tax, grand, included, use, shipping_method,
+        AS a(id, number, subject, network, cart_id, email, items, discount, shipping, tax, grand, included, use, shipping_method,
         shipping_name, address, payment_method, outcome)
     WHERE a.outcome = 'placed';
     INSERT INTO order_lines (order_id, line, sku, product_id, name, option_values, quantity, unit_price, discount, tax,
@@ -431,6 +456,7 @@ BEGIN
         UPDATE orders SET
             status = CASE p_move WHEN 'pay' THEN 'confirmed' WHEN 'cancel' THEN 'cancelled' ELSE 'expired' END,
             payment_status = CASE p_move WHEN 'pay' THEN 'paid' ELSE 'voided' END,
+            client_address = NULL,
             fulfilment_status = CASE p_move WHEN 'pay' THEN fulfilment_status ELSE 'void' END,
             version = version + 1,
             expires_at = CASE p_move WHEN 'expire' THEN expires_at END,

@@ -29,6 +29,7 @@ class Order:
     code: str | None = None
     code_version: int = 1
     email: str = "ada@example.com"
+    network: str | None = None
     id: str = field(default_factory=lambda: unique("ord_"))
 
     def __post_init__(self):
@@ -55,7 +56,7 @@ def add_sku(db, sku, on_hand, price=1000):
     )
 
 
-def place(db, orders, unpaid_max=0, prices=None, reserve=timedelta(minutes=15)):
+def place(db, orders, unpaid_max=0, network_max=0, prices=None, reserve=timedelta(minutes=15)):
     """One call. prices: what the totals rest on, 1000 of a SKU unless given."""
     prices = prices or {}
     skus = sorted({sku for one in orders for sku, _ in one.lines})
@@ -117,6 +118,8 @@ def place(db, orders, unpaid_max=0, prices=None, reserve=timedelta(minutes=15)):
         ("timestamptz", now),
         ("timestamptz", now + reserve),
         ("bigint", unpaid_max),
+        ("text[]", [one.network for one in orders]),
+        ("bigint", network_max),
         ("bigint", WAIT_MS),
     ]
     return call(db, "place_orders", arguments, Outcome)

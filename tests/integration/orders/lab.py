@@ -111,6 +111,8 @@ class Worker(Broker):
         request = self.request(
             "orders", method, body, timeout_ms=more.pop("timeout_ms", 10000), principal=principal
         )
+        if "address" in more:
+            request.append(more.pop("address"))
         if key is not None:
             request[6] = KEYED
             request[10] = key

@@ -315,6 +315,43 @@ def test_unpaid_orders_of_a_client_are_bounded(lab):
     assert workers[0].one("place", body, guest, unique("k")).ok
 
 
+def test_unpaid_orders_of_guests_of_a_network_are_bounded(lab):
+    """A guest costs nothing to make: each order has another one, from another address of one /64."""
+    add_sku(lab.db, "A", 500)
+    workers = [lab.worker(slots=2, SOUK_ORDERS_NETWORK_UNPAID_MAX=5) for _ in range(2)]
+    body = order_body([("A", 1)], 1000)
+
+    def put(worker, subject=None, address="2001:db8:1:2::1"):
+        return worker.put("place", body, subject or unique("gst_"), unique("k"), address=address)
+
+    def run(worker):
+        puts = [put(worker, address=f"2001:db8:1:2::{at:x}") for at in range(12)]
+        return list(zip(puts, worker.together(*puts), strict=True))
+
+    found = [each for part in at_once(run, workers) for each in part]
+    assert sum(answer.ok for _, answer in found) == 5
+    assert {answer.code for _, answer in found if not answer.ok} == {"unpaid_limit"}
+    worker = workers[0]
+    elsewhere = [put(worker, address=other) for other in ("2001:db8:1:3::1", "192.0.2.1", None)]
+    users = [put(worker, subject=unique("usr_"))]
+    assert all(answer.ok for answer in worker.together(*elsewhere, *users))
+    assert lab.count("orders WHERE client_address = '2001:db8:1:2::'") == 5
+
+    def guest(order):
+        return lab.db.execute("SELECT subject FROM orders WHERE id = %s", (order,)).fetchone()[0]
+
+    cancelled, paid, *_ = [answer.body["id"] for _, answer in found if answer.ok]
+    assert worker.one("cancel", {"id": cancelled}, guest(cancelled), unique("k")).ok
+    staff = {"scopes": ["orders:write"]}
+    assert worker.one("admin_pay", {"id": paid}, unique("usr_"), unique("k"), **staff).ok
+    answers = worker.together(*[put(worker) for _ in range(3)])
+    assert sorted(answer.ok for answer in answers) == [False, True, True]
+    settled = "orders WHERE id = ANY (%s) AND client_address IS NULL"
+    assert (
+        lab.count(settled, [cancelled, paid]) == 2
+    )  # an address is kept only as long as it counts
+
+
 # ---- what moves meanwhile ----
 
 

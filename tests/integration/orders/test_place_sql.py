@@ -18,9 +18,10 @@ def placer(db, seed, skus, twins, seen):
                 more["subject"], more["key"] = rnd.choice(twins)
             if rnd.random() < 0.3:
                 more |= {"code": "TEN", "email": f"e{rnd.randint(1, 9)}@example.com"}
+            more["network"] = rnd.choice([None, "192.0.2.1", "192.0.2.2"])
             lines = [(sku, rnd.randint(1, 3)) for sku in rnd.sample(skus, rnd.randint(1, 3))]
             orders.append(Order(lines, refused=rnd.random() < 0.05, **more))
-        seen += [one.outcome for one in place(db, orders, unpaid_max=rnd.choice([0, 3]))]
+        seen += [one.outcome for one in place(db, orders, rnd.choice([0, 3]), rnd.choice([0, 50]))]
 
 
 def settler(db, seed, seen):

@@ -1,11 +1,11 @@
 /* Client addresses as places. */
 #include <criterion/criterion.h>
 
-#include "address.h"
+#include "souk/address.h"
 
 static const char *s_form(const char *address) {
-    static char form[USERS_ADDRESS_BYTES_MAX];
-    users_address_form(souk_str_of(address), form);
+    static char form[SOUK_ADDRESS_FORM_BYTES];
+    souk_address_form(souk_str_of(address), form);
     return form;
 }
 
