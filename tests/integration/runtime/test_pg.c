@@ -344,7 +344,7 @@ Test(pg, a_named_constraint_is_the_error_that_lists_it) {
     cr_assert_eq(s_exec(&event), SOUK_OK);
     cr_assert_eq(s_exec(&event), SOUK_ERR_RETRY);
     lab_do("CREATE FUNCTION lab_raise() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION"
-           " USING ERRCODE = '23514', CONSTRAINT = 'outbox_aggregate_sequence_key'; END $$");
+           " USING ERRCODE = '23514', CONSTRAINT = 'outbox_aggregate_sequence'; END $$");
     cr_assert_eq(s_exec(&raise), SOUK_ERR_RETRY);
 }
 
@@ -462,7 +462,7 @@ Test(pg, a_transaction_whose_first_statement_fails_takes_nothing_more) {
 }
 
 Test(pg, a_deferred_constraint_fails_at_commit) {
-    lab_do("DROP TABLE outbox; CREATE TABLE later (n int CONSTRAINT outbox_aggregate_sequence_key "
+    lab_do("DROP TABLE outbox; CREATE TABLE later (n int CONSTRAINT outbox_aggregate_sequence "
            "UNIQUE DEFERRABLE"
            " INITIALLY DEFERRED)");
     static const souk_pg_stmt_t insert = {"later", "INSERT INTO later VALUES (1), (1)"};

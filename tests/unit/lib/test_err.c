@@ -10,8 +10,8 @@ Test(err, is_found_by_its_code) {
 }
 
 Test(err, is_found_by_a_constraint_that_its_row_lists) {
-    cr_assert_eq(souk_err_of_constraint("outbox_aggregate_sequence_key"), SOUK_ERR_RETRY);
-    cr_assert_eq(souk_err_of_constraint("outbox_aggregate_sequence_kez"), SOUK_OK);
+    cr_assert_eq(souk_err_of_constraint("outbox_aggregate_sequence"), SOUK_ERR_RETRY);
+    cr_assert_eq(souk_err_of_constraint("outbox_aggregate_sequencf"), SOUK_OK);
     cr_assert_eq(souk_err_of_constraint("zzz"), SOUK_OK);
     cr_assert_eq(souk_err_of_constraint(""), SOUK_OK);
 }
