@@ -399,8 +399,8 @@ BEGIN
     -- (2) Carts that will open again.
     IF p_move <> 'pay' THEN
         PERFORM FROM carts c
-        WHERE c.id IN (SELECT o.cart_id FROM unnest(p_id) WITH ORDINALITY AS a(id, i) JOIN orders o ON o.id = a.id
-            WHERE v_out[a.i] = 'stale')
+        WHERE c.id = ANY (ARRAY(SELECT o.cart_id FROM unnest(p_id) WITH ORDINALITY AS a(id, i)
+            JOIN orders o ON o.id = a.id WHERE v_out[a.i] = 'stale'))
         ORDER BY c.id FOR UPDATE;
     END IF;
 
@@ -423,7 +423,7 @@ BEGIN
         -- (4) Discount codes.
         IF p_move <> 'pay' THEN
             PERFORM FROM discount_codes d
-            WHERE d.code IN (SELECT o.discount_code FROM orders o WHERE o.id = ANY (v_ids))
+            WHERE d.code = ANY (ARRAY(SELECT o.discount_code FROM orders o WHERE o.id = ANY (v_ids)))
             ORDER BY d.code FOR NO KEY UPDATE;
             WITH gone AS (
                 DELETE FROM discount_uses u USING orders o
@@ -435,7 +435,7 @@ BEGIN
 
         -- (5) SKUs.
         PERFORM FROM skus s
-        WHERE s.sku IN (SELECT l.sku FROM order_lines l WHERE l.order_id = ANY (v_ids))
+        WHERE s.sku = ANY (ARRAY(SELECT DISTINCT l.sku FROM order_lines l WHERE l.order_id = ANY (v_ids)))
         ORDER BY s.sku FOR NO KEY UPDATE;
         UPDATE skus s
         SET reserved = s.reserved - l.quantity, on_hand = s.on_hand - CASE p_move WHEN 'pay' THEN l.quantity ELSE 0 END,
