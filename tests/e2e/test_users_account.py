@@ -3,7 +3,7 @@
 import concurrent.futures
 
 import pytest
-from support.accounts import QUICK, UNTHROTTLED, person, problem
+from support.accounts import QUICK, UNTHROTTLED, address, person, problem
 from support.stack import Stack
 
 
@@ -16,16 +16,6 @@ def stack(servers):
 @pytest.fixture
 def somebody(stack):
     return person(stack)
-
-
-def address(**fields):
-    return {
-        "name": "Ada Lovelace",
-        "line1": "12 St James's Square",
-        "city": "London",
-        "country": "GB",
-        **fields,
-    }
 
 
 def add(somebody, **fields):

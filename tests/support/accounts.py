@@ -1,6 +1,7 @@
 """People for tests of the users service: they register, log in, read their mail (the outbox) and use an authenticator."""
 
 import base64
+import concurrent.futures
 import hashlib
 import hmac
 import itertools
@@ -170,6 +171,17 @@ def person(stack, **options):
     return somebody
 
 
+def address(**fields):
+    """A valid postal address."""
+    return {
+        "name": "Ada Lovelace",
+        "line1": "12 St James's Square",
+        "city": "London",
+        "country": "GB",
+        **fields,
+    }
+
+
 def admin(stack):
     """An admin, made by the key of the stack, and logged in with that role."""
     somebody = person(stack)
@@ -208,3 +220,9 @@ def problem(answer):
 
 def eventually(question, what, timeout_s=30):
     return wait_for(question, timeout_s, what)
+
+
+def in_parallel(calls):
+    """The answers of calls that are made at the same time."""
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as pool:
+        return [each.result() for each in [pool.submit(call) for call in calls]]
