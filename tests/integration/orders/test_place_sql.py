@@ -5,7 +5,7 @@ import threading
 
 from calls import Order, add_sku, imbalances, place, settle, unique
 
-SKUS, CALLS, BATCH = 12, 25, 40
+SKUS, CALLS, BATCH, PLACERS = 12, 25, 40, 4
 
 
 def placer(db, seed, skus, twins, seen):
@@ -24,16 +24,22 @@ def placer(db, seed, skus, twins, seen):
         seen += [one.outcome for one in place(db, orders, rnd.choice([0, 3]), rnd.choice([0, 50]))]
 
 
-def settler(db, seed, seen):
+def settler(db, seed, seen, placed_all):
+    """So many calls that have orders before them, as long as some may still come."""
     rnd = random.Random(seed)
-    for _ in range(CALLS):
+    calls = 0
+    while calls < CALLS:
+        last_look = placed_all.is_set()
         rows = db.execute(
             "SELECT id FROM orders WHERE status = 'placed' ORDER BY random() LIMIT 30"
         )
         ids = [row[0] for row in rows]
-        move = rnd.choice(["cancel", "cancel", "pay", "expire"])
         if ids:
+            calls += 1
+            move = rnd.choice(["cancel", "cancel", "pay", "expire"])
             seen += [f"{move} {one.outcome}" for one in settle(db, move, ids)]
+        elif last_look:
+            return
 
 
 def upserter(db, skus):
@@ -57,6 +63,7 @@ def test_the_books_agree_whatever_meets(connect):
     )
     twins = [(unique("gst_"), unique("k")) for _ in range(30)]
     seen, failed, wrong = [], [], []
+    placed_all = threading.Event()
 
     def guarded(work, *arguments):
         try:
@@ -64,14 +71,16 @@ def test_the_books_agree_whatever_meets(connect):
         except Exception as error:
             failed.append(error)
 
-    work = [(placer, seed, skus, twins, seen) for seed in range(4)]
-    work += [(settler, 100 + seed, seen) for seed in range(3)]
+    work = [(placer, seed, skus, twins, seen) for seed in range(PLACERS)]
+    work += [(settler, 100 + seed, seen, placed_all) for seed in range(3)]
     work += [(upserter, skus)]
     threads = [threading.Thread(target=guarded, args=each) for each in work]
     for each in threads:
         each.start()
     while any(each.is_alive() for each in threads):
         wrong += imbalances(db)
+        if not any(each.is_alive() for each in threads[:PLACERS]):
+            placed_all.set()
     assert failed == [] and wrong == [] and imbalances(db) == []
     assert {"placed", "replayed", "refused", "cancel done", "pay done"} <= set(seen)
     doubles = db.execute(
