@@ -89,7 +89,8 @@ uint64_t souk_auth_generation(souk_auth_t *self) {
 /* ---- API keys ---- */
 
 /* The file's keys are good whatever the source says: they are how its first key is made. */
-static souk_auth_outcome_t s_api_key(souk_auth_t *self, souk_str_t text, souk_identity_t *ret) {
+static souk_auth_outcome_t s_api_key(souk_auth_t *self, souk_str_t text, int64_t now_s,
+                                     souk_identity_t *ret) {
     souk_key_token_t token;
     ret->who = SOUK_WHO_API_KEY;
     if (!souk_key_token_read(text, &token)) {
@@ -105,10 +106,13 @@ static souk_auth_outcome_t s_api_key(souk_auth_t *self, souk_str_t text, souk_id
     if (key == NULL) {
         return SOUK_AUTH_INVALID;
     }
+    if (key->expires_s != 0 && now_s >= key->expires_s) {
+        return SOUK_AUTH_EXPIRED;
+    }
     ret->key = key;
     ret->id = key->id;
     ret->principal = key->principal;
-    ret->until_s = INT64_MAX;
+    ret->until_s = key->expires_s != 0 ? key->expires_s : INT64_MAX;
     return SOUK_AUTH_GOOD;
 }
 
@@ -234,7 +238,7 @@ souk_auth_outcome_t souk_auth_identify(souk_auth_t *self, souk_str_t authorizati
             return s_guest(self, token, now_s, ret);
         }
         if (s_begins(token, SOUK_STR(SOUK_KEY_PREFIX))) {
-            return s_api_key(self, token, ret);
+            return s_api_key(self, token, now_s, ret);
         }
     }
     ret->who = SOUK_WHO_UNKNOWN;

@@ -25,6 +25,7 @@ typedef struct {
     uint8_t hash[SOUK_KEY_HASH_BYTES];
     const souk_str_t *scopes;
     size_t scopes_count;
+    int64_t expires_s; /* unix: from then on it is good for nothing; 0: never */
     souk_str_t
         principal; /* the encoded map of docs/protocol.md, section 4: made by souk_keys_add */
 } souk_key_t;

@@ -55,6 +55,21 @@ static void s_fail(souk_keys_poll_t *self, souk_err_t err) {
     }
 }
 
+/* Asked again in a second, which may meet another worker of the source. */
+static void s_refuse_old(souk_keys_poll_t *self, int64_t revision) {
+    if (!self->failing) {
+        self->failing = true;
+        souk_log(SOUK_LOG_WARN, "GW-AUTH-KEYS-OLD", SOUK_F_INT("revision", self->revision),
+                 SOUK_F_INT("answered", revision));
+    }
+}
+
+static bool s_is_old(const souk_keys_poll_t *self, int64_t revision, int64_t now_us) {
+    int64_t heard_us = atomic_load(&self->options.board->heard_us);
+    return self->answered && revision < self->revision &&
+           now_us - heard_us <= self->options.stale_us;
+}
+
 static void s_tell(souk_keys_poll_t *self, const souk_trust_facts_t *facts) {
     souk_log(facts->skipped > 0 ? SOUK_LOG_WARN : SOUK_LOG_INFO, "GW-AUTH-KEYS-LOADED",
              SOUK_F_INT("revision", facts->revision), SOUK_F_INT("keys", facts->keys_count),
@@ -80,6 +95,11 @@ static void s_on_answer(void *arg, const souk_outcome_t *outcome) {
     }
     if (trust != NULL) {
         souk_trust_facts_t facts = souk_trust_facts(trust);
+        if (s_is_old(self, facts.revision, now_us)) {
+            souk_trust_unref(&trust);
+            s_refuse_old(self, facts.revision);
+            return;
+        }
         souk_trust_board_put(self->options.board, &trust, now_us);
         s_tell(self, &facts);
     } else if (self->failing) {

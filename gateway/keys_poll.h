@@ -13,13 +13,18 @@ typedef struct {
     souk_client_t *client;
     souk_trust_board_t *board;
     int64_t interval_us;
+    int64_t stale_us; /* as of souk_auth_options_t */
 } souk_keys_poll_options_t;
 
 souk_keys_poll_t *souk_keys_poll_new(const souk_keys_poll_options_t *options);
 /* Before the client: a question that is open is cancelled. */
 void souk_keys_poll_destroy(souk_keys_poll_t **self_p);
 
-/* Asks when it is time: after the interval; at most once a second when the last question had no
+/* A set older than the one that stands is of a source that lags behind, and would bring back what
+ * was revoked: it is not taken, until the one that stands has become stale (the source's database
+ * may have been put back).
+ *
+ * Asks when it is time: after the interval; at most once a second when the last question had no
  * good answer, or somebody wants an unknown key. Often, and cheap. */
 void souk_keys_poll_tick(souk_keys_poll_t *self);
 

@@ -333,7 +333,8 @@ static souk_err_t s_open(souk_server_t *self) {
             &(souk_keys_poll_options_t){.loop = self->loop,
                                         .client = self->client,
                                         .board = &self->gateway->board,
-                                        .interval_us = config->auth_poll_ms * 1000});
+                                        .interval_us = config->auth_poll_ms * 1000,
+                                        .stale_us = config->auth_stale_s * 1000000});
     }
     return SOUK_OK;
 }

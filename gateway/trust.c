@@ -132,6 +132,19 @@ static souk_err_t s_scopes(souk_mp_cursor_t *cursor, s_api_key_t *row) {
     return SOUK_OK;
 }
 
+/* Whole seconds, rounded down: what has ended by any clock is not let in. */
+static souk_err_t s_expiry(souk_mp_cursor_t *cursor, int64_t *ret_unix_s) {
+    souk_mp_token_t token;
+    int64_t unix_us;
+    SOUK_TRY(souk_mp_read(cursor, &token));
+    if (token.kind == SOUK_MP_NIL) {
+        return SOUK_OK;
+    }
+    SOUK_TRY(souk_mp_time_of(&token, &unix_us));
+    *ret_unix_s = unix_us > 1000000 ? unix_us / 1000000 : 1;
+    return SOUK_OK;
+}
+
 static souk_err_t s_api_key_fields(souk_mp_cursor_t *cursor, s_api_key_t *row) {
     uint32_t fields;
     SOUK_TRY(souk_mp_read_map(cursor, &fields));
@@ -146,6 +159,8 @@ static souk_err_t s_api_key_fields(souk_mp_cursor_t *cursor, s_api_key_t *row) {
             SOUK_TRY(souk_mp_read_bin(cursor, &row->hash));
         } else if (souk_str_equal(name, SOUK_STR("scopes"))) {
             SOUK_TRY(s_scopes(cursor, row));
+        } else if (souk_str_equal(name, SOUK_STR("expires_at"))) {
+            SOUK_TRY(s_expiry(cursor, &row->key.expires_s));
         } else {
             SOUK_TRY(souk_mp_skip(cursor));
         }

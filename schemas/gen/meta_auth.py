@@ -41,6 +41,7 @@ _REPLY = {
     "api_keys[].subject": "str",
     "api_keys[].scopes": "list",
     "api_keys[].scopes[]": "str",
+    "api_keys[].expires_at": "time",
 }
 
 

@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import json
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -13,11 +14,13 @@ from support.accounts import (
     UNTHROTTLED,
     Person,
     admin,
+    age_next_key,
     eventually,
     give_roles,
     person,
     problem,
 )
+from support.authz import project
 from support.stack import Stack
 
 NOBODY = "usr_01JD3YV4M8Q6T0R7ZK5N2X9W1B"
@@ -236,6 +239,49 @@ def test_an_api_key_lives_and_ends(stack, boss):
         )
 
 
+def test_a_key_ends_on_the_clock(make_stack):
+    """Housekeeping looks every half minute; no gateway waits for it."""
+    stack = make_stack(catalog=0, diag=0, users=1, env={**QUICK, **UNTHROTTLED})
+    boss = admin(stack)
+    until = datetime.now(UTC) + timedelta(seconds=8)
+    made = make_key(boss, expires_at=until.isoformat(timespec="seconds").replace("+00:00", "Z"))
+    program = with_key(stack, made["secret"])
+    eventually(lambda: program.get("/v1/admin/users").status_code == 200, "it is known")
+    eventually(lambda: program.get("/v1/admin/users").status_code == 401, "it ended")
+    late_s = (datetime.now(UTC) - until).total_seconds()
+    with stack.connect("users") as database:
+        ended = database.execute(
+            "SELECT revoked_at FROM api_keys WHERE id = %s", (made["id"],)
+        ).fetchone()[0]
+    assert late_s < 3 and ended is None, "the clock alone ended it"
+
+
+def test_all_api_keys_with_all_scopes_fit_one_answer(make_stack):
+    stack = make_stack(catalog=0, diag=0, users=1, env={**QUICK, **UNTHROTTLED})
+    boss = admin(stack)
+    scopes = [each.name for each in project().scopes]
+    while (room := 256 - len(" ".join([*scopes, ""]))) > 0:
+        scopes.append("x" * min(room, 64))
+    most = next(each for each in project().methods() if each.auth_source).reply
+    count = next(each for each in most.fields if each.name == "api_keys").max
+    with stack.connect("users") as database:
+        database.execute(
+            "INSERT INTO api_keys (id, name, scopes, hash, created_by, expires_at)"
+            " SELECT 'key_01JD3YV4M8Q6T0R7ZK5N2' || lpad(n::text, 5, '0'), 'many', %s,"
+            " sha256(convert_to('0123456789abcdef' || n, 'UTF8')), 'test',"
+            " now() + interval '1 day 1 microsecond' FROM generate_series(1, %s) n",
+            (scopes, count),
+        )
+    for n in (1, count):
+        secret = f"souk_01JD3YV4M8Q6T0R7ZK5N2{n:05}_0123456789abcdef{n}"
+        eventually(
+            lambda secret=secret: with_key(stack, secret).get("/v1/admin/users").status_code == 200,
+            "the gateway knows each of them",
+        )
+    more = boss.post("/v1/admin/api-keys", {"name": "one more", "scopes": ["users:read"]})
+    assert problem(more) == (409, "limit_met")
+
+
 def test_a_key_ends_with_its_owner(stack, boss):
     owner = person(stack)
     made = make_key(boss, owner_id=owner.id)
@@ -302,6 +348,7 @@ def test_the_signing_key_changes_and_tokens_go_on(stack, boss):
     before = {each["state"]: each for each in boss.get("/v1/admin/signing-keys").json()["data"]}
     somebody = person(stack)
     assert kid_of(somebody.tokens["access_token"]) == before["active"]["kid"]
+    age_next_key(stack)
     rotated = boss.post("/v1/admin/signing-keys/rotate", {})
     assert rotated.status_code == 200, rotated.text
     after = {each["kid"]: each["state"] for each in rotated.json()["data"]}
@@ -321,6 +368,7 @@ def test_a_withdrawn_key_verifies_nothing(make_stack):
     boss, somebody = admin(stack), person(stack)
     kid = kid_of(somebody.tokens["access_token"])
     assert somebody.get("/v1/me").status_code == 200
+    age_next_key(stack)
     assert boss.post("/v1/admin/signing-keys/rotate", {"withdraw": True}).status_code == 200
     eventually(lambda: kid not in published(stack), "it is not published any more")
     eventually(
@@ -348,6 +396,7 @@ def test_a_key_that_is_due_changes_by_itself(make_stack):
         database.execute(
             "UPDATE signing_keys SET activated_at = now() - interval '31 days' WHERE state = 'active'"
         )
+    age_next_key(stack)
     stack["users-1"].restart()
     somebody = Person(stack).register()
     eventually(

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import itertools
+import json
 import threading
 
 import pytest
@@ -36,6 +37,9 @@ def test_without_postgresql_it_says_so_and_comes_back_by_itself(make_stack):
             assert answer.status_code == 503, answer.text
             assert int(answer.headers["Retry-After"]) >= 1
         assert Person(stack).get("/.well-known/jwks.json").status_code == 200, "from memory"
+        eventually(
+            lambda: refused_keys(stack), "a worker that hears of no change tells no keys", 60
+        )
         own["postgres"].start().wait_ready()
         eventually(lambda: somebody.get("/v1/me").status_code == 200, "it is back", 60)
         answer = somebody.patch("/v1/me", {"name": "Later"}, headers={"Idempotency-Key": "k1"})
@@ -43,6 +47,12 @@ def test_without_postgresql_it_says_so_and_comes_back_by_itself(make_stack):
         somebody.tokens = before
         assert somebody.refresh().status_code == 200, "the token was not used up"
         stack.close()
+
+
+def refused_keys(stack):
+    """What the gateway says when the users service had no answer about keys."""
+    lines = (json.loads(line) for line in stack["gateway"].log().splitlines())
+    return [each for each in lines if each["event"] == "GW-AUTH-KEYS-FAILED"]
 
 
 def refused(somebody):

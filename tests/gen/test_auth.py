@@ -27,6 +27,7 @@ types:
       sha256: {type: bytes, required: true, description: Hash., example: aGk}
       subject: {type: str, required: true, description: Whose., example: usr_1}
       scopes: {type: list, item: {type: str}, required: true, description: Rights., example: ["*"]}
+      expires_at: {type: time, description: Its end., example: "2026-11-24T10:00:00Z"}
 methods:
   list:
     summary: List keys

@@ -107,7 +107,7 @@ souk_err_t users_api_keys_list(souk_ctx_t *ctx, const users_api_keys_list_req_t 
 /* ---- make and revoke ---- */
 
 static souk_err_t s_check_scopes(souk_ctx_t *ctx, const users_api_keys_create_req_t *req) {
-    size_t count = 0;
+    size_t count = 0, joined = 0;
     const souk_str_t *scopes = users_api_keys_create_req_scopes(req, &count);
     for (size_t i = 0; i < count; i++) {
         bool is_all = souk_str_equal(scopes[i], SOUK_STR("*"));
@@ -123,8 +123,11 @@ static souk_err_t s_check_scopes(souk_ctx_t *ctx, const users_api_keys_create_re
         if (!souk_ctx_has_scope(ctx, text.data)) {
             return souk_ctx_fail(ctx, SOUK_ERR_FORBIDDEN, "you may not give %s", text.data);
         }
+        joined += scopes[i].size + 1;
     }
-    return SOUK_OK;
+    return joined <= USERS_API_KEY_SCOPES_BYTES_MAX + 1
+               ? SOUK_OK
+               : souk_ctx_fail_field(ctx, "/scopes", "are too many; * stands for all");
 }
 
 /* The revision's row is what keys are counted under: it changes with every one of them. */

@@ -10,6 +10,7 @@
 #include "souk/log.h"
 
 #define SET_BYTES_MAX ((size_t)8 * 1024 * 1024)
+#define SUBJECT_BYTES_MAX 44
 
 struct users_keyset {
     atomic_int references;
@@ -130,10 +131,10 @@ static const souk_pg_stmt_t s_signing = {
            " ORDER BY state <> 'active', kid DESC LIMIT 64"};
 static const souk_pg_stmt_t s_known = {
     .name = "users_keys_known",
-    .sql = "SELECT k.id, k.hash, array_to_string(k.scopes, ' ') FROM api_keys k"
+    .sql = "SELECT k.id, k.hash, array_to_string(k.scopes, ' '), k.expires_at FROM api_keys k"
            " LEFT JOIN users u ON u.id = k.owner_id WHERE k.revoked_at IS NULL"
            " AND (k.expires_at IS NULL OR k.expires_at > now())"
-           " AND (k.owner_id IS NULL OR u.status = 'active') ORDER BY k.id LIMIT 4096"};
+           " AND (k.owner_id IS NULL OR u.status = 'active') ORDER BY k.id LIMIT $1"};
 
 static souk_str_t s_base64(souk_arena_t *arena, souk_str_t bytes) {
     size_t chars = souk_base64_chars(bytes.size);
@@ -175,6 +176,15 @@ static souk_err_t s_fill_signing(const users_t *service, users_keyset_t *set,
     return SOUK_OK;
 }
 
+/* All of them together must: USERS_AUTH_KEYS_BYTES_MAX. */
+static bool s_scopes_fit(souk_str_t joined) {
+    size_t count = 1;
+    for (size_t i = 0; i < joined.size; i++) {
+        count += joined.data[i] == ' ';
+    }
+    return joined.size <= USERS_API_KEY_SCOPES_BYTES_MAX && count <= USERS_API_KEY_SCOPES_MAX;
+}
+
 static souk_err_t s_fill_known(users_keyset_t *set, const souk_pg_rows_t *rows) {
     size_t count = souk_pg_count(rows);
     set->known = souk_arena_alloc_array(set->arena, count + 1, sizeof(*set->known));
@@ -183,13 +193,16 @@ static souk_err_t s_fill_known(users_keyset_t *set, const souk_pg_rows_t *rows) 
     }
     for (size_t i = 0; i < count; i++) {
         souk_str_t subject = souk_pg_get_str(rows, i, 0), hash = souk_pg_get_str(rows, i, 1);
-        if (subject.size <= 4 || hash.size != sizeof(set->known->hash.bytes)) {
+        souk_str_t scopes = souk_pg_get_str(rows, i, 2);
+        if (subject.size <= 4 || subject.size > SUBJECT_BYTES_MAX ||
+            hash.size != sizeof(set->known->hash.bytes) || !s_scopes_fit(scopes)) {
             continue; /* a row by another hand opens nothing */
         }
         users_credential_t *key = &set->known[set->known_count++];
         key->subject = souk_arena_copy(set->arena, subject);
         key->id = (souk_str_t){.data = key->subject.data + 4, .size = subject.size - 4};
-        key->scopes = souk_arena_copy(set->arena, souk_pg_get_str(rows, i, 2));
+        key->scopes = souk_arena_copy(set->arena, scopes);
+        key->expires_us = souk_pg_get_time(rows, i, 3);
         memcpy(key->hash.bytes, hash.data, hash.size);
     }
     return souk_arena_overflowed(set->arena) ? SOUK_ERR_NO_MEMORY : SOUK_OK;
@@ -199,7 +212,10 @@ static souk_err_t s_fill_known(users_keyset_t *set, const souk_pg_rows_t *rows) 
  * turn. */
 static souk_err_t s_load(users_t *service, souk_pg_t *pg, souk_arena_t *arena, int64_t revision) {
     const souk_pg_rows_t *known, *signing;
-    SOUK_TRY(souk_pg_exec(pg, USERS_STEP_MS, arena, &s_known, NULL, &known));
+    souk_pg_args_t args;
+    souk_pg_args_init(&args, arena);
+    souk_pg_int(&args, USERS_API_KEYS_MAX);
+    SOUK_TRY(souk_pg_exec(pg, USERS_STEP_MS, arena, &s_known, &args, &known));
     SOUK_TRY(souk_pg_exec(pg, USERS_STEP_MS, arena, &s_signing, NULL, &signing));
     users_keyset_t *set = calloc(1, sizeof(*set));
     souk_assert(set != NULL);

@@ -9,7 +9,17 @@
 #include "users.h"
 
 #define USERS_SIGNING_KEYS_MAX 64
-#define USERS_API_KEYS_MAX 4096
+#define USERS_API_KEYS_MAX 2048
+#define USERS_API_KEY_SCOPES_MAX 32
+#define USERS_API_KEY_SCOPES_BYTES_MAX 256 /* joined by spaces */
+/* As a gateway gets it, encoded: map and names 40, id 42, subject 46, SHA-256 34, time 16; scopes
+ * as joined, with a byte more for each beyond 31 bytes and three for the list. With the signing
+ * keys and a margin all of them fit one envelope. */
+#define USERS_API_KEY_BYTES_MAX (178 + USERS_API_KEY_SCOPES_BYTES_MAX * 33 / 32 + 4)
+#define USERS_SIGNING_KEY_BYTES_MAX 192
+#define USERS_AUTH_KEYS_BYTES_MAX                                                                  \
+    (USERS_API_KEYS_MAX * USERS_API_KEY_BYTES_MAX +                                                \
+     USERS_SIGNING_KEYS_MAX * USERS_SIGNING_KEY_BYTES_MAX + 1024)
 
 typedef struct users_keyset users_keyset_t;
 
@@ -35,6 +45,7 @@ typedef struct {
 typedef struct {
     souk_str_t id, subject, scopes; /* scopes joined by spaces */
     users_hash_t hash;
+    int64_t expires_us; /* INT64_MIN: never */
 } users_credential_t;
 
 int64_t users_keyset_revision(const users_keyset_t *self);

@@ -32,6 +32,12 @@ souk_err_t users_jwks(souk_ctx_t *ctx, const users_jwks_req_t *req, users_jwks_r
 
 /* ---- for gateways ---- */
 
+/* Cut off from the database a worker does not know what was revoked since: another one answers, or
+ * the gateway sees how old its own set is. */
+#define SET_AGE_US_MAX ((int64_t)10 * 1000 * 1000)
+/* What one envelope carries: reply_bytes_max in schemas/users.yaml. */
+_Static_assert(USERS_AUTH_KEYS_BYTES_MAX <= 1024 * 1024, "all keys must fit one reply");
+
 static bool s_fill_public(souk_arena_t *arena, const users_keyset_t *set,
                           users_auth_keys_rep_t *rep) {
     size_t count = 0;
@@ -76,6 +82,9 @@ static bool s_fill_known(souk_arena_t *arena, const users_keyset_t *set,
             users_known_key_set_id(&items[i], souk_arena_copy(arena, keys[i].id));
             users_known_key_set_sha256(&items[i], hash);
             users_known_key_set_subject(&items[i], subject);
+            if (keys[i].expires_us != INT64_MIN) {
+                users_known_key_set_expires_at(&items[i], keys[i].expires_us);
+            }
         }
     }
     return whole;
@@ -86,7 +95,7 @@ souk_err_t users_auth_keys(souk_ctx_t *ctx, const users_auth_keys_req_t *req,
     const users_t *service = souk_ctx_service(ctx);
     souk_arena_t *arena = souk_ctx_arena(ctx);
     SOUK_CLEANUP(users_keyset_release) users_keyset_t *set = users_keys_hold(service->keys);
-    if (set == NULL) {
+    if (set == NULL || users_keys_age_us(service->keys) > SET_AGE_US_MAX) {
         return SOUK_ERR_UNAVAILABLE;
     }
     int64_t revision = users_keyset_revision(set);

@@ -19,7 +19,7 @@ static const souk_pg_stmt_t s_purges[] = {
     {.name = "users_purge_tokens", .sql = PURGE_SQL("one_time_tokens", "expires_at < now()")},
     {.name = "users_purge_known",
      .sql = PURGE_SQL("known_addresses", "last_at < now() - interval '180 days'")},
-    /* So that the revision changes, and gateways hear of it. */
+    /* Gateways know when they end; this makes room for others. */
     {.name = "users_purge_keys",
      .sql = "UPDATE api_keys SET revoked_at = expires_at WHERE id IN (SELECT id FROM api_keys"
             " WHERE revoked_at IS NULL AND expires_at < now() LIMIT $1 FOR UPDATE SKIP LOCKED)"},

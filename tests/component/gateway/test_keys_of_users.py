@@ -1,6 +1,7 @@
 """Keys that come over the bus: asking, rotation, revoking, silence, and what a request sees of it."""
 
 import time
+from datetime import UTC, datetime
 
 import pytest
 from conftest import trust, wait
@@ -120,6 +121,56 @@ def test_a_revoked_api_key_ends(shop):
     shop.tell(revision=3, api_keys=[other])
     shop.gateway.wait_event("GW-AUTH-KEYS-LOADED", revision=3)
     assert (shop.status(key.token), shop.status(other.token)) == (401, 200)
+
+
+def test_a_worker_that_lags_behind_brings_no_revoked_key_back(shop):
+    """One of two sources is cut off from its database and tells what was true before."""
+    key = ApiKey(["catalog:read"])
+    behind, ahead = trust(revision=2, api_keys=[key]), trust(revision=3)
+    shop.answer(rep(behind))
+    shop.gateway.wait_event("GW-AUTH-KEYS-LOADED", revision=2)
+    assert shop.status(key.token) == 200
+    shop.answer(rep(ahead))
+    shop.gateway.wait_event("GW-AUTH-KEYS-LOADED", revision=3)
+    assert shop.status(key.token) == 401
+    shop.answer(rep(behind))
+    told = shop.gateway.wait_event("GW-AUTH-KEYS-OLD")
+    assert (told["revision"], told["answered"]) == (3, 2)
+    assert shop.status(key.token) == 401, "it has not come back"
+    shop.answer(rep({"revision": 3, "unchanged": True}))
+    shop.gateway.wait_event("GW-AUTH-KEYS-BACK", revision=3)
+    loads = [each for each in shop.gateway.events if each["event"] == "GW-AUTH-KEYS-LOADED"]
+    assert [each["revision"] for each in loads] == [1, 2, 3]
+
+
+def test_a_database_that_was_put_back_counts_once_the_newer_set_is_stale(start, broker):
+    key = ApiKey(["catalog:read"])
+    broker.answers[broker.source[1]] = rep(trust(revision=9))
+    shop = Shop(start, broker, auth_stale_s=2)
+    shop.tell(revision=4, api_keys=[key])
+    shop.gateway.wait_event("GW-AUTH-KEYS-OLD", revision=9, answered=4)
+    shop.gateway.wait_event("GW-AUTH-KEYS-LOADED", revision=4)
+    assert shop.status(key.token) == 200
+
+
+def test_an_api_key_ends_on_the_clock(shop):
+    ends = time.time() + 3
+    key, ended, lasting = (ApiKey(["catalog:read"]) for _ in range(3))
+    rows = [
+        key.row() | {"expires_at": datetime.fromtimestamp(ends, UTC)},
+        ended.row() | {"expires_at": datetime.fromtimestamp(ends - 3600, UTC)},
+        lasting.row() | {"expires_at": None},
+    ]
+    shop.answer(rep(trust(revision=2) | {"api_keys": rows}))
+    shop.gateway.wait_event("GW-AUTH-KEYS-LOADED", revision=2, api_keys=3, skipped=0)
+    shop.answer(rep({"revision": 2, "unchanged": True}))
+    assert [shop.status(each.token) for each in (key, ended, lasting)] == [200, 401, 200]
+    wait(lambda: shop.status(key.token) == 401, "it has ended")
+    assert ends - 1 <= time.time() < ends + 2
+    assert shop.status(lasting.token) == 200
+    shop.answer(rep(trust(revision=3) | {"api_keys": [key.row() | {"expires_at": "soon"}]}))
+    shop.gateway.wait_event("GW-AUTH-KEYS-FAILED", code="bad_reply")
+    assert shop.status(lasting.token) == 200, "what cannot be read changes nothing"
 
 
 def test_a_key_that_is_revoked_while_the_body_comes(shop):
