@@ -2,7 +2,10 @@
  *
  * An attempt works on some members of the batch; each then has an outcome of its own. Members whose
  * ground has moved go through another attempt. An error that no member explains (an unexpected
- * SQLSTATE, memory) halves the attempt until the member that causes it stands alone. */
+ * SQLSTATE, memory) halves the attempt until the member that causes it stands alone. So does a twin
+ * of a member that runs elsewhere; that member is put aside, and waits for it when all others are
+ * through. An attempt has the time of the hastiest of its members; when that is over the others go
+ * on without it. */
 #ifndef ORDERS_BATCH_H
 #define ORDERS_BATCH_H
 
@@ -33,7 +36,11 @@ struct orders_batch {
     size_t calls_count;
     orders_attempt_fn attempt;
     void *arg;
-    int64_t deadline_us; /* set by orders_batch_run: the least of the calls' */
+    /* Of orders_batch_run. */
+    int64_t deadline_us; /* of the attempt: the least of its members' */
+    int64_t key_wait_ms; /* of the attempt */
+    bool is_patient;     /* what is left are members whose twins run elsewhere */
+    orders_members_t aside;
 };
 
 /* Answers all calls. Those whose deadline is too near are refused before anything is done. */
@@ -41,9 +48,8 @@ void orders_batch_run(orders_batch_t *self);
 /* What is left for a statement. */
 uint32_t orders_batch_left_ms(const orders_batch_t *self);
 
-/* How long a call for so many members may wait for a twin of one of them that runs elsewhere:
- * shortly when there are others, which halving then frees from it; alone for most of its time. */
-int64_t orders_batch_key_wait_ms(uint32_t left_ms, size_t count);
+/* How long the attempt may wait for a twin of one of its members that runs elsewhere. */
+int64_t orders_batch_key_wait_ms(const orders_batch_t *self);
 /* SOUK_ERR_KEY_IN_PROGRESS when that wait was what failed; else err. */
 souk_err_t orders_batch_key_error(const souk_pg_t *pg, souk_err_t err);
 

@@ -90,6 +90,7 @@ static souk_err_t s_write(const orders_batch_t *batch, size_t count, attempt_t *
     const orders_place_call_input_t input = {
         .pg = batch->pg,
         .timeout_ms = orders_batch_left_ms(batch),
+        .key_wait_ms = orders_batch_key_wait_ms(batch),
         .arena = attempt->arena,
         .ground = &attempt->ground,
         .currency = attempt->service->currency,

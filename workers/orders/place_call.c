@@ -290,7 +290,7 @@ souk_err_t orders_place_call(const orders_place_call_input_t *self,
     souk_pg_int(&args, self->unpaid_max);
     s_put_networks(&columns, &args);
     souk_pg_int(&args, self->network_max);
-    souk_pg_int(&args, orders_batch_key_wait_ms(self->timeout_ms, count));
+    souk_pg_int(&args, self->key_wait_ms);
     const souk_pg_rows_t *rows = NULL;
     SOUK_TRY(s_run(self, &args, &rows));
     memset(ret_outcomes, 0, count * sizeof(*ret_outcomes));

@@ -8,6 +8,7 @@
 typedef struct {
     souk_pg_t *pg;
     uint32_t timeout_ms;
+    int64_t key_wait_ms; /* for a twin that runs elsewhere */
     souk_arena_t *arena;
     const orders_ground_t *ground;
     souk_str_t currency;

@@ -112,6 +112,7 @@ static souk_err_t s_attempt(orders_batch_t *batch, const orders_members_t *membe
     SOUK_TRY(s_compute(self, members->count, &attempt));
     const orders_settle_input_t input = {.pg = batch->pg,
                                          .timeout_ms = orders_batch_left_ms(batch),
+                                         .key_wait_ms = orders_batch_key_wait_ms(batch),
                                          .arena = arena,
                                          .move = self->move,
                                          .method = self->method,

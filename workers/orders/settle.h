@@ -24,6 +24,7 @@ typedef struct {
 typedef struct {
     souk_pg_t *pg;
     uint32_t timeout_ms;
+    int64_t key_wait_ms; /* for a twin that runs elsewhere; of no use without keys */
     souk_arena_t *arena;
     orders_move_t move;
     const char *method; /* of the keys */

@@ -137,7 +137,7 @@ static souk_err_t s_args(const orders_settle_input_t *self, const orders_settlin
     s_put_ids(&columns, args, "aud_", true);
     s_put(&columns, args, offsetof(orders_settling_t, request_id), false);
     souk_pg_time(args, self->at_us);
-    souk_pg_int(args, orders_batch_key_wait_ms(self->timeout_ms, count));
+    souk_pg_int(args, self->key_wait_ms);
     return SOUK_OK;
 }
 
