@@ -11,6 +11,14 @@
 #include "runtime/pg.h"
 #include "runtime/service.h"
 #include "souk/guest.h"
+#include "souk/id.h"
+
+/* How far the pass over unpaid orders has come (sweep.c); of the keeper's thread. Zero: its
+ * beginning. */
+typedef struct {
+    int64_t expires_at_us;
+    char id[SOUK_ID_BYTES_MAX];
+} orders_sweep_at_t;
 
 typedef struct {
     const souk_worker_config_t *config; /* borrowed from the runtime */
@@ -18,7 +26,8 @@ typedef struct {
     souk_pg_health_t health;            /* of the slots' connections */
     orders_reference_t *reference;      /* shipping methods and tax rates */
     souk_guest_keys_t guest_keys;
-    souk_keeper_t *keeper;   /* tasks.h */
+    souk_keeper_t *keeper; /* tasks.h */
+    orders_sweep_at_t sweep_at;
     orders_follow_t *follow; /* brings the catalogue into skus */
     orders_metrics_t metrics;
 } orders_service_t;
