@@ -66,25 +66,30 @@ static souk_err_t s_replay(souk_ctx_t *ctx) {
     return SOUK_OK;
 }
 
-/* Of an operator who has set lock_timeout. */
-static bool s_is_lock_timeout(const souk_ctx_t *ctx, souk_err_t err) {
-    return err == SOUK_ERR_RETRY && strcmp(souk_pg_sqlstate(souk_pg_of(ctx)), "55P03") == 0;
+/* The server has said that it waited for so long, or for as long as an operator's lock_timeout lets
+ * it: then there is a twin. Without its word there may be none: the connection was lost, or nothing
+ * was asked. */
+static bool s_is_twin(const souk_pg_t *pg, souk_err_t err) {
+    return pg->conn != NULL && ((err == SOUK_ERR_TIMEOUT && strcmp(pg->sqlstate, "57014") == 0) ||
+                                (err == SOUK_ERR_RETRY && strcmp(pg->sqlstate, "55P03") == 0));
 }
 
 static souk_err_t s_require_key(souk_ctx_t *ctx, bool *ret_replayed) {
     souk_pg_args_t args;
     s_key_args(ctx, &args);
     souk_pg_bytes(&args, souk_ctx_key_hash(ctx));
+    souk_pg_t *pg = souk_pg_of(ctx);
+    pg->sqlstate[0] = '\0';
     const souk_pg_rows_t *rows;
     int64_t from_us = souk_clock_mono_us();
     souk_err_t err = souk_pg_run(ctx, &s_claim, &args, &rows);
-    souk_metric_observe_us(souk_pg_of(ctx)->metrics.key_seconds, souk_clock_mono_us() - from_us);
-    if (err == SOUK_ERR_TIMEOUT || s_is_lock_timeout(ctx, err)) {
+    souk_metric_observe_us(pg->metrics.key_seconds, souk_clock_mono_us() - from_us);
+    if (s_is_twin(pg, err)) {
         return s_in_progress(ctx);
     }
     SOUK_TRY(err);
     if (souk_pg_affected(rows) == 1) {
-        souk_metric_add(souk_pg_of(ctx)->metrics.claimed, 1);
+        souk_metric_add(pg->metrics.claimed, 1);
         *ret_replayed = false;
         return SOUK_OK;
     }

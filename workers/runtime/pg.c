@@ -144,8 +144,8 @@ static PGconn *s_begin_connect(const souk_pg_t *self) {
     char name[NAME_BYTES];
     (void)snprintf(name, sizeof(name), "souk-worker %s", self->options.service);
     /* The url comes last: what it says itself counts. A primary only: a standby would take our
-     * reads and refuse our writes. A worker that is stopped in the middle of a write does not hold
-     * its locks for ever. */
+     * reads and refuse our writes. How long a worker that is stopped in the middle of a write may
+     * hold its locks is a setting of its role's, which an option here would override. */
     const char *const keywords[] = {"application_name",
                                     "client_encoding",
                                     "target_session_attrs",
@@ -155,16 +155,15 @@ static PGconn *s_begin_connect(const souk_pg_t *self) {
                                     "options",
                                     "dbname",
                                     NULL};
-    const char *const values[] = {
-        name,
-        "UTF8",
-        "read-write",
-        "30",
-        "10",
-        "3",
-        "-c idle_in_transaction_session_timeout=60s -c client_min_messages=warning",
-        self->options.url,
-        NULL};
+    const char *const values[] = {name,
+                                  "UTF8",
+                                  "read-write",
+                                  "30",
+                                  "10",
+                                  "3",
+                                  "-c client_min_messages=warning",
+                                  self->options.url,
+                                  NULL};
     return PQconnectStartParams(keywords, values, /* expand_dbname= */ 1);
 }
 

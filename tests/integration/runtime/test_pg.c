@@ -473,3 +473,23 @@ Test(pg, a_deferred_constraint_fails_at_commit) {
     cr_assert_eq(lab_int("SELECT count(*) FROM later"), 0);
     cr_assert_eq(s_note(1), SOUK_OK);
 }
+
+/* ---- Settings -------------------------------------------------------------------------------- */
+
+/* A worker that is stopped in the middle of a write holds its locks no longer than its role says
+ * (deploy/local/stack/migrations.py). */
+Test(pg, what_the_role_bounds_is_not_overridden) {
+    const char *url = getenv("SOUK_TEST_ORDERS_URL");
+    cr_assert(url != NULL, "SOUK_TEST_ORDERS_URL: run it by python -m support.with_servers");
+    static const souk_pg_stmt_t stmt = {
+        "bound", "SELECT current_setting('idle_in_transaction_session_timeout')"};
+    souk_pg_options_t options = lab.options;
+    options.url = url;
+    souk_pg_t *pg;
+    cr_assert_eq(souk_pg_open(&options, &pg), SOUK_OK);
+    const souk_pg_rows_t *rows = NULL;
+    cr_assert_eq(souk_pg_exec(pg, LAB_TIMEOUT_MS, lab.arena, &stmt, NULL, &rows), SOUK_OK);
+    souk_str_t bound = souk_pg_get_str(rows, 0, 0);
+    cr_assert(souk_str_equal(bound, SOUK_STR("10s")), "%.*s", (int)bound.size, bound.data);
+    souk_pg_close(&pg);
+}

@@ -258,6 +258,20 @@ Test(pg_loss, a_server_that_does_not_answer_costs_the_connection_and_not_the_slo
     cr_assert_eq(s_exec(&s_one), SOUK_OK);
 }
 
+/* Whether there is a twin nobody knows: only the server may say that one runs. */
+Test(pg_loss, a_key_that_gets_no_answer_is_not_said_to_be_in_progress) {
+    lab_call_t call = s_keyed;
+    cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_OK);
+    call.timeout_ms = 200;
+    proxy_set(proxy, PROXY_SWALLOW, NULL);
+    cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_ERR_DEADLINE_EXCEEDED);
+    cr_assert(!souk_pg_ok(lab.pg));
+    proxy_set(proxy, PROXY_PASS, NULL);
+    cr_assert_eq(s_exec(&s_one), SOUK_OK);
+    call.timeout_ms = 2; /* not even asked */
+    cr_assert_eq(lab_end(lab_call(lab.pg, &call)), SOUK_ERR_DEADLINE_EXCEEDED);
+}
+
 /* ---- A server that is away ------------------------------------------------------------------- */
 
 Test(pg_loss, while_the_server_is_away_calls_are_refused_at_once_until_it_is_back) {
