@@ -104,6 +104,20 @@ static bool s_answer(souk_call_t *call, const attempt_t *attempt, size_t i) {
     }
 }
 
+/* The same request under the same key, refused in this attempt: NULL when there is none. */
+static const orders_verdict_t *s_refused_twin(const attempt_t *attempt, size_t count, size_t of) {
+    const orders_settling_t *own = &attempt->settlings[of];
+    for (size_t i = 0; i < count && attempt->outcomes[of].kind == ORDERS_AGAIN; i++) {
+        const orders_settling_t *other = &attempt->settlings[i];
+        if (attempt->outcomes[i].kind == ORDERS_REFUSED &&
+            souk_str_equal(other->subject, own->subject) && souk_str_equal(other->key, own->key) &&
+            souk_str_equal(other->key_hash, own->key_hash)) {
+            return &attempt->verdicts[i];
+        }
+    }
+    return NULL;
+}
+
 static souk_err_t s_attempt(orders_batch_t *batch, const orders_members_t *members,
                             souk_arena_t *arena, orders_members_t *ret_again) {
     const settle_t *self = batch->arg;
@@ -124,7 +138,11 @@ static souk_err_t s_attempt(orders_batch_t *batch, const orders_members_t *membe
         if (kind == ORDERS_DONE && self->move == ORDERS_MOVE_PAY) {
             souk_metric_add(batch->metrics->revenue, attempt.records[i].grand_total);
         }
-        if (!s_answer(&batch->calls[members->at[i]], &attempt, i)) {
+        souk_call_t *call = &batch->calls[members->at[i]];
+        const orders_verdict_t *twins = s_refused_twin(&attempt, members->count, i);
+        if (twins != NULL) {
+            call->err = orders_verdict_tell(twins, call->ctx);
+        } else if (!s_answer(call, &attempt, i)) {
             ret_again->at[ret_again->count++] = members->at[i];
         }
     }

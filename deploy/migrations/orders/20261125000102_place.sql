@@ -121,6 +121,8 @@ DECLARE
     v_client bigint[] := array_fill(0::bigint, ARRAY[n::int]);      -- which that is
     v_crowd bigint[] := array_fill(0::bigint, ARRAY[n::int]);       -- unpaid orders, at the first order of a network
     v_network bigint[] := array_fill(0::bigint, ARRAY[n::int]);     -- which that is; 0: not counted
+    v_cart bigint[] := array_fill(0::bigint, ARRAY[n::int]);        -- the first order of its cart; 0: no cart
+    v_ordered boolean[] := array_fill(false, ARRAY[n::int]);        -- at that one: the cart is taken
     v_sku_wanted boolean[] := array_fill(false, ARRAY[cardinality(p_sku)]);
     v_sku_sound boolean[] := array_fill(false, ARRAY[cardinality(p_sku)]);
     v_sku_left bigint[] := array_fill(0::bigint, ARRAY[cardinality(p_sku)]);
@@ -132,6 +134,7 @@ DECLARE
     v_carts boolean := false;
     v_next bigint := 1;
     v_last text;
+    v_last_i bigint;
     c bigint;
     l bigint;
     s bigint;
@@ -185,18 +188,22 @@ BEGIN
         END LOOP;
     END IF;
 
-    -- (3) Carts. The second order of one cart in a batch looks again after the first has ended.
+    -- (3) Carts, of their owners. When one of a batch's orders of a cart is placed, those behind it look again.
     IF v_carts THEN
         FOR r IN
             SELECT a.i, c.id, c.version = a.version AND c.status = 'open' AS sound
             FROM unnest(p_cart_id, p_cart_version) WITH ORDINALITY AS a(id, version, i) JOIN carts c ON c.id = a.id
-            WHERE v_out[a.i] = 'stale'
+            WHERE v_out[a.i] = 'stale' AND c.subject = p_subject[a.i]
             ORDER BY c.id, a.i FOR UPDATE OF c
         LOOP
-            IF r.sound AND r.id IS DISTINCT FROM v_last THEN
-                v_out[r.i] := NULL;
+            IF r.id IS DISTINCT FROM v_last THEN
+                v_last := r.id;
+                v_last_i := r.i;
             END IF;
-            v_last := r.id;
+            IF r.sound THEN
+                v_out[r.i] := NULL;
+                v_cart[r.i] := v_last_i;
+            END IF;
         END LOOP;
     END IF;
 
@@ -251,6 +258,10 @@ BEGIN
     -- (6) Decide, first come, first served. An order takes all that it needs or nothing.
     FOR k IN 1..n LOOP
         CONTINUE WHEN v_out[k] IS NOT NULL;
+        IF v_cart[k] > 0 AND v_ordered[v_cart[k]] THEN
+            v_out[k] := 'stale';
+            CONTINUE;
+        END IF;
         u := p_use[k];
         c := CASE WHEN u > 0 THEN p_use_code[u] ELSE 0 END;
         IF c > 0 AND NOT v_code_sound[c] THEN
@@ -303,6 +314,9 @@ BEGIN
         END IF;
         IF v_network[k] > 0 THEN
             v_crowd[v_network[k]] := v_crowd[v_network[k]] + 1;
+        END IF;
+        IF v_cart[k] > 0 THEN
+            v_ordered[v_cart[k]] := true;
         END IF;
         v_out[k] := 'placed';
     END LOOP;

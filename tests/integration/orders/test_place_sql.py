@@ -94,3 +94,17 @@ def test_the_books_agree_whatever_meets(connect):
     assert orders == keys  # each order has its key, and no key is without its order
     used = db.execute("SELECT used FROM discount_codes").fetchone()[0]
     assert 0 <= used <= 60
+
+
+def test_a_cart_is_its_owners(db):
+    add_sku(db, "A", 5)
+    owner, cart = unique("gst_"), unique("cart_")
+    db.execute(
+        "INSERT INTO carts (id, subject, expires_at) VALUES (%s, %s, now() + interval '1 day')",
+        (cart, owner),
+    )
+    stranger = Order([("A", 1)], cart=cart, cart_version=1)
+    owners = Order([("A", 1)], cart=cart, cart_version=1, subject=owner)
+    assert [each.outcome for each in place(db, [stranger, owners])] == ["stale", "placed"]
+    rows = db.execute("SELECT subject FROM orders").fetchall()
+    assert rows == [(owner,)] and imbalances(db) == []
