@@ -265,6 +265,76 @@ def test_a_change_that_the_database_refuses_is_left_out_alone(make_shop):
     )
 
 
+def test_a_product_whose_change_was_refused_is_not_sold_until_the_next_one(make_shop):
+    """Nobody knows at what price: the old one is not what the shop asks for any more."""
+    shop = make_shop(orders=1, catalog=1)
+    made, expected = shop.create(100)
+    shop.wait_rows(made["id"], expected)
+    ((sku, _),) = expected.items()
+    with shop.stack.connect("orders") as db:
+        db.execute("ALTER TABLE skus ADD CONSTRAINT no_ninety CHECK (price <> 90)")
+
+    def change(version, price):
+        variants = [{"sku": sku, "price": euro(price), "option_values": {"size": "s0"}}]
+        assert shop.api.change(made["id"], version, variants=variants).status_code == 200
+
+    change(1, 90)
+    shop.wait_rows(made["id"], {sku: (100, False)})
+    change(2, 80)
+    shop.wait_rows(made["id"], {sku: (80, True)})
+    assert shop.stack["orders-1"].log().count("OR-FOLLOW-SKIPPED") == 1
+
+
+def test_what_fails_for_another_reason_is_not_left_out(make_shop):
+    shop = make_shop(orders=1, catalog=1)
+    shop.wait_rows(*shop_first(shop))
+    worker = shop.stack["orders-1"]
+    with shop.stack.connect("orders") as db:
+        db.execute("REVOKE UPDATE ON skus FROM souk_orders")
+    made, expected = shop.create(100)
+    wait_for(lambda: worker.log().count('"task":"follow_catalog"') > 2, what="it has tried again")
+    with shop.stack.connect("orders") as db:
+        db.execute("GRANT UPDATE ON skus TO souk_orders")
+    shop.wait_rows(made["id"], expected)
+    assert "OR-FOLLOW-SKIPPED" not in worker.log()
+
+
+def test_a_page_that_takes_too_long_is_halved(make_shop):
+    """A server so slow that a whole page never ends in its time: 500 rows in 6 s, of 5."""
+    shop = make_shop(orders=1, catalog=1)
+    shop.wait_rows(*shop_first(shop))
+    worker = shop.stack["orders-1"]
+    assert worker.stop() == 0
+    with shop.stack.connect("orders") as db:
+        db.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(0.012); RETURN NEW; END';"
+            "CREATE TRIGGER slow BEFORE INSERT ON skus FOR EACH ROW EXECUTE FUNCTION slow()"
+        )
+    items = [
+        {
+            "slug": f"slow-{at}",
+            "name": f"Slow {at}",
+            "status": "active",
+            "variants": [{"sku": f"SLOW-{at}", "price": euro(at + 1)}],
+        }
+        for at in range(500)
+    ]
+    for at in range(0, len(items), 100):
+        answer = shop.api.post("/v1/admin/products/import", json={"items": items[at : at + 100]})
+        assert answer.status_code == 200, answer.text
+    worker.start().wait_ready()
+
+    def count():
+        with shop.stack.connect("orders") as db:
+            return db.execute(
+                "SELECT count(*) FROM skus WHERE sku LIKE 'SLOW-%' AND sellable"
+            ).fetchone()[0]
+
+    wait_for(lambda: count() == len(items), 60, what="500 SKUs")
+    assert '"sqlstate":"57014"' in worker.log()
+
+
 def shop_first(shop):
     made, expected = shop.create(1)
     return made["id"], expected

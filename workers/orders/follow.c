@@ -49,6 +49,7 @@ struct orders_follow {
     char record[RECORD_BYTES_MAX + 1];
     char slice_sku[256]; /* RESET and SWEEP: how far they are */
     int64_t singly_to;   /* up to this revision a change at a time: one of them fails */
+    int64_t page_max;    /* changes: halved by what is too much at once, doubled by success */
     bool away;           /* logged */
     int64_t away_since_us, back_since_us; /* of this holding; 0: not */
     int64_t shy_until_us;
@@ -94,6 +95,7 @@ static void s_take(orders_follow_t *self, const souk_pg_rows_t *rows) {
     }
     self->slice_sku[0] = '\0';
     self->singly_to = 0;
+    self->page_max = PAGE_CHANGES_MAX;
     self->away_since_us = 0;
     self->held = true;
     souk_metric_set(self->metrics.holder, 1);
@@ -197,7 +199,7 @@ static souk_err_t s_fetch(orders_follow_t *self, souk_arena_t *arena, catalog_ch
                                   .timeout_ms = CALL_TIMEOUT_MS};
     catalog_changes_req_t req = {0};
     catalog_changes_req_set_after(&req, self->checkpoint);
-    catalog_changes_req_set_limit(&req, self->checkpoint < self->singly_to ? 1 : PAGE_CHANGES_MAX);
+    catalog_changes_req_set_limit(&req, self->checkpoint < self->singly_to ? 1 : self->page_max);
     souk_buf_init(&body, 1024);
     souk_schema_to_mp(&catalog_changes_req_type, &req, &body);
     souk_str_t reply;
@@ -244,25 +246,44 @@ static bool s_is_other_catalogue(orders_follow_t *self, const catalog_changes_re
     return now_us - self->back_since_us >= WENT_BACK_US;
 }
 
+/* The same change will be refused for ever: a value out of bounds (SQLSTATE class 22), a constraint
+ * (23), options that are too large. Whatever else fails may work later. */
+static bool s_is_of_content(const souk_pg_t *pg, souk_err_t err) {
+    const char *sqlstate = souk_pg_sqlstate(pg);
+    return err == SOUK_ERR_TOO_LARGE || strncmp(sqlstate, "22", 2) == 0 ||
+           strncmp(sqlstate, "23", 2) == 0;
+}
+
 /* A page that PostgreSQL will not take for its content is taken change by change, and the one that
- * it is about is left out: the others must not wait for it. */
+ * it is about is left out: the others must not wait for it. Its product is not sold until a later
+ * change of it is taken, since nobody knows at what price. A page that fails otherwise is halved;
+ * a change that fails so alone is tried again until it does not. */
 static souk_err_t s_write(orders_follow_t *self, orders_follow_page_t *page, souk_pg_t *pg,
                           souk_arena_t *arena, bool *ret_held) {
     souk_err_t err = orders_follow_page_write(page, pg, arena, ret_held);
-    if (err == SOUK_OK || err == SOUK_ERR_UNAVAILABLE || err == SOUK_ERR_TIMEOUT ||
-        err == SOUK_ERR_RETRY || page->changes_count == 0) {
+    if (err == SOUK_OK) {
+        self->page_max =
+            self->page_max * 2 < PAGE_CHANGES_MAX ? self->page_max * 2 : PAGE_CHANGES_MAX;
+        return SOUK_OK;
+    }
+    if (err == SOUK_ERR_UNAVAILABLE || err == SOUK_ERR_RETRY || page->changes_count == 0) {
         return err;
     }
     const catalog_change_item_t *last = &page->changes[page->changes_count - 1];
+    bool is_of_content = s_is_of_content(pg, err);
     if (page->changes_count > 1) {
-        self->singly_to = last->revision;
+        self->singly_to = is_of_content ? last->revision : self->singly_to;
+        self->page_max = is_of_content ? self->page_max : (int64_t)page->changes_count / 2;
         return SOUK_ERR_RETRY;
+    }
+    if (!is_of_content) {
+        return err;
     }
     souk_log(SOUK_LOG_ERROR, "OR-FOLLOW-SKIPPED", SOUK_F_INT("revision", last->revision),
              SOUK_F_STR("product", last->product_id),
              SOUK_F_TEXT("code", souk_err_info(err)->code));
     souk_metric_add(self->metrics.skipped, 1);
-    page->changes_count = 0;
+    page->withdraw = true;
     return orders_follow_page_write(page, pg, arena, ret_held);
 }
 

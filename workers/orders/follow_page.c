@@ -24,7 +24,7 @@ typedef struct {
 
 static size_t s_skus_count(const orders_follow_page_t *self) {
     size_t count = 0;
-    for (size_t i = 0; i < self->changes_count; i++) {
+    for (size_t i = 0; !self->withdraw && i < self->changes_count; i++) {
         count += self->changes[i].variants.count;
     }
     return count;
@@ -80,7 +80,7 @@ static souk_err_t s_fill(const orders_follow_page_t *self, souk_arena_t *arena, 
         ret->taxes[i] = change->tax_category;
         size_t count = 0;
         const catalog_change_variant_t *variants = catalog_change_item_variants(change, &count);
-        for (size_t v = 0; v < count; v++) {
+        for (size_t v = 0; !self->withdraw && v < count; v++) {
             size_t at = ret->skus_count++;
             ret->skus[at] = variants[v].sku;
             ret->owners[at] = (int64_t)i + 1;

@@ -10,6 +10,7 @@ typedef struct {
     int64_t after, next; /* the checkpoint moves from after to next */
     const catalog_change_item_t *changes;
     size_t changes_count;
+    bool withdraw; /* without their SKUs: what there is of these products is not sold any more */
 } orders_follow_page_t;
 
 /* Writes it in one call. *ret_held false: the holding is over and nothing was written. SKUs that
