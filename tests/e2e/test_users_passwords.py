@@ -2,6 +2,7 @@
 
 import json
 
+import msgpack
 import pytest
 from support.accounts import (
     PASSWORD,
@@ -9,6 +10,7 @@ from support.accounts import (
     UNTHROTTLED,
     Person,
     address,
+    admin,
     in_parallel,
     person,
     problem,
@@ -150,7 +152,11 @@ def everything(stack):
             database.execute(f"SELECT to_jsonb(t)::text FROM {name} t").fetchall()
             for (name,) in tables
         ]
-    return "\n".join(row for table in rows for (row,) in table)
+        replies = database.execute(
+            "SELECT reply FROM idempotency WHERE reply IS NOT NULL"
+        ).fetchall()
+    stored = [json.dumps(msgpack.unpackb(reply, timestamp=3), default=str) for (reply,) in replies]
+    return "\n".join([row for table in rows for (row,) in table] + stored)
 
 
 def test_an_export_holds_all_that_is_kept(stack):
@@ -170,6 +176,19 @@ def test_an_erased_account_leaves_nothing_but_its_tombstone(stack):
     somebody.patch("/v1/me", {"phone": "+49 30 1234567"}, headers=key)
     somebody.post("/v1/me/addresses", address(name="Forget Mewell", city="Lethe"))
     reset(somebody)
+    boss, path = admin(stack), f"/v1/admin/users/{somebody.id}"
+    for verb, what, body in (
+        ("PUT", "roles", {"roles": ["staff"]}),
+        ("POST", "disable", None),
+        ("POST", "enable", None),
+        ("DELETE", "sessions", None),
+    ):
+        headers = {"Idempotency-Key": f"{what}-1"}
+        answer = boss.request(verb, f"{path}/{what}", body, headers=headers)
+        assert answer.status_code in (200, 204), answer.text
+        told_to_admins = set() if answer.status_code == 204 else set(answer.json())
+        assert told_to_admins <= {"id", "version", "roles", "status"}
+    somebody.login()
     told = ("to-be-forgotten", "Forget", "Lethe", "1234567")
     assert all(word.lower() in everything(stack).lower() for word in told)
     assert problem(somebody.post("/v1/me/erase", {"password": "not it at all"})) == (

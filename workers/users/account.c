@@ -129,19 +129,23 @@ souk_err_t users_password_new(souk_ctx_t *ctx, souk_str_t given, souk_str_t emai
 
 /* ---- roles ---- */
 
+souk_str_t users_next_word(souk_str_t *joined) {
+    const char *space = memchr(joined->data, ' ', joined->size);
+    size_t size = space != NULL ? (size_t)(space - joined->data) : joined->size;
+    size_t taken = size + (space != NULL ? 1 : 0);
+    souk_str_t word = {.data = joined->data, .size = size};
+    joined->data += taken;
+    joined->size -= taken;
+    return word;
+}
+
 uint32_t users_roles_of(souk_str_t names) {
     uint32_t roles = 0;
     while (names.size > 0) {
-        const char *space = memchr(names.data, ' ', names.size);
-        souk_str_t name = {.data = names.data,
-                           .size = space != NULL ? (size_t)(space - names.data) : names.size};
-        size_t role = souk_user_role_of(name);
+        size_t role = souk_user_role_of(users_next_word(&names));
         if (role < souk_user_roles_count) { /* one that the schema has dropped gives nothing */
             roles |= (uint32_t)1 << role;
         }
-        size_t taken = name.size + (space != NULL ? 1 : 0);
-        names.data += taken;
-        names.size -= taken;
     }
     return roles;
 }
@@ -162,16 +166,23 @@ uint32_t users_role_bit(const char *name) {
     return (uint32_t)1 << role;
 }
 
-bool users_may_govern(souk_ctx_t *ctx, uint32_t roles) {
+bool users_roles_have(uint32_t roles, souk_str_t scope) {
     for (size_t i = 0; i < souk_user_roles_count; i++) {
-        const souk_user_role_t *role = &souk_user_roles[i];
-        for (size_t j = 0; (roles >> i & 1) != 0 && j < role->scopes_count; j++) {
-            if (!souk_ctx_has_scope(ctx, role->scopes[j])) {
-                return false;
-            }
+        if ((roles >> i & 1) != 0 && souk_user_role_has_scope(&souk_user_roles[i], scope)) {
+            return true;
         }
     }
-    return true;
+    return false;
+}
+
+bool users_scopes_have(souk_str_t scopes, souk_str_t scope) {
+    while (scopes.size > 0) {
+        souk_str_t each = users_next_word(&scopes);
+        if (souk_str_equal(each, scope) || souk_str_equal(each, SOUK_STR("*"))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- small things ---- */

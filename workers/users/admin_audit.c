@@ -54,6 +54,8 @@ static souk_err_t s_fill(souk_ctx_t *ctx, const souk_pg_rows_t *rows, size_t row
 
 souk_err_t users_audit_list(souk_ctx_t *ctx, const users_audit_list_req_t *req,
                             users_audit_list_rep_t *ret_rep) {
+    users_rights_t rights = {0};
+    SOUK_TRY(users_rights(ctx, "audit:read", &rights));
     SOUK_TRY(users_cursor(ctx, req->cursor, "aud_"));
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));

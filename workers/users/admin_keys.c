@@ -12,6 +12,8 @@
 #include "souk/roles.h"
 #include "token.h"
 
+#define KEYS_PER_OWNER_MAX 100 /* live ones */
+
 #define KEY_SQL                                                                                    \
     "k.id, k.name, array_to_string(k.scopes, ' '), k.owner_id, k.created_by, k.created_at,"        \
     " k.expires_at, k.revoked_at"
@@ -22,7 +24,9 @@ static const souk_pg_stmt_t s_list = {.name = "users_keys_list",
                                              " ORDER BY k.id DESC LIMIT $2"};
 static const souk_pg_stmt_t s_owner = {
     .name = "users_keys_owner",
-    .sql = "SELECT 1 FROM users WHERE id = $1 AND status = 'active' FOR KEY SHARE"};
+    .sql = "SELECT array_to_string(u.roles, ' '), (SELECT count(*) FROM api_keys k"
+           " WHERE k.owner_id = u.id AND k.revoked_at IS NULL)"
+           " FROM users u WHERE u.id = $1 AND u.status = 'active'"};
 static const souk_pg_stmt_t s_count = {
     .name = "users_keys_count", .sql = "SELECT count(*) FROM api_keys WHERE revoked_at IS NULL"};
 static const souk_pg_stmt_t s_insert = {
@@ -33,6 +37,11 @@ static const souk_pg_stmt_t s_revoke = {
     .name = "users_keys_revoke",
     .sql = "UPDATE api_keys k SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL"
            " RETURNING " KEY_SQL};
+
+static const souk_pg_stmt_t s_end_excess = {
+    .name = "users_keys_end_excess",
+    .sql = "UPDATE api_keys k SET revoked_at = now() WHERE owner_id = $1 AND revoked_at IS NULL"
+           " AND NOT scopes <@ $2 RETURNING " KEY_SQL};
 
 /* ---- replies ---- */
 
@@ -46,11 +55,7 @@ static souk_err_t s_fill_scopes(souk_ctx_t *ctx, souk_str_t joined, users_api_ke
         return SOUK_ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
-        const char *space = memchr(joined.data, ' ', joined.size);
-        size_t size = space != NULL ? (size_t)(space - joined.data) : joined.size;
-        scopes[i] = (souk_str_t){.data = joined.data, .size = size};
-        joined.data += size + (space != NULL);
-        joined.size -= size + (space != NULL);
+        scopes[i] = users_next_word(&joined);
     }
     return SOUK_OK;
 }
@@ -84,6 +89,8 @@ static souk_err_t s_fill(souk_ctx_t *ctx, const souk_pg_rows_t *rows, size_t row
 
 souk_err_t users_api_keys_list(souk_ctx_t *ctx, const users_api_keys_list_req_t *req,
                                users_api_keys_list_rep_t *ret_rep) {
+    users_rights_t rights = {0};
+    SOUK_TRY(users_rights(ctx, "keys:write", &rights));
     SOUK_TRY(users_cursor(ctx, req->cursor, "key_"));
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
@@ -106,7 +113,8 @@ souk_err_t users_api_keys_list(souk_ctx_t *ctx, const users_api_keys_list_req_t 
 
 /* ---- make and revoke ---- */
 
-static souk_err_t s_check_scopes(souk_ctx_t *ctx, const users_api_keys_create_req_t *req) {
+static souk_err_t s_check_scopes(souk_ctx_t *ctx, const users_rights_t *rights,
+                                 const users_api_keys_create_req_t *req) {
     size_t count = 0, joined = 0;
     const souk_str_t *scopes = users_api_keys_create_req_scopes(req, &count);
     for (size_t i = 0; i < count; i++) {
@@ -120,7 +128,7 @@ static souk_err_t s_check_scopes(souk_ctx_t *ctx, const users_api_keys_create_re
         if (text.data == NULL) {
             return SOUK_ERR_NO_MEMORY;
         }
-        if (!souk_ctx_has_scope(ctx, text.data)) {
+        if (!users_rights_have(ctx, rights, text.data)) {
             return souk_ctx_fail(ctx, SOUK_ERR_FORBIDDEN, "you may not give %s", text.data);
         }
         joined += scopes[i].size + 1;
@@ -141,11 +149,27 @@ static souk_err_t s_check_room(souk_ctx_t *ctx) {
                                USERS_API_KEYS_MAX);
 }
 
-static souk_err_t s_check_owner(souk_ctx_t *ctx, const users_api_keys_create_req_t *req,
-                                souk_str_t *ret_owner) {
-    souk_str_t owner = req->owner_id;
-    if (owner.data == NULL && souk_ctx_kind(ctx) == SOUK_PRINCIPAL_USER) {
-        owner = souk_ctx_subject(ctx);
+static souk_err_t s_check_owner_may(souk_ctx_t *ctx, const users_api_keys_create_req_t *req,
+                                    uint32_t roles) {
+    size_t count = 0;
+    const souk_str_t *scopes = users_api_keys_create_req_scopes(req, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (!users_roles_have(roles, scopes[i])) {
+            char pointer[32];
+            snprintf(pointer, sizeof(pointer), "/scopes/%zu", i);
+            return souk_ctx_fail_field(ctx, pointer, "is more than the owner may do");
+        }
+    }
+    return SOUK_OK;
+}
+
+/* A key that is made by a key has the same owner, so that it ends with the same human. */
+static souk_err_t s_check_owner(souk_ctx_t *ctx, const users_rights_t *rights,
+                                const users_api_keys_create_req_t *req, souk_str_t *ret_owner) {
+    souk_str_t owner = req->owner_id.data != NULL ? req->owner_id : rights->user_id;
+    if (rights->scopes.data != NULL && rights->user_id.data != NULL &&
+        !souk_str_equal(owner, rights->user_id)) {
+        return souk_ctx_fail_field(ctx, "/owner_id", "must be the owner of the key that asks");
     }
     if (owner.data != NULL) {
         souk_pg_args_t args;
@@ -155,6 +179,11 @@ static souk_err_t s_check_owner(souk_ctx_t *ctx, const users_api_keys_create_req
         SOUK_TRY(souk_pg_run(ctx, &s_owner, &args, &rows));
         if (souk_pg_count(rows) == 0) {
             return souk_ctx_fail_field(ctx, "/owner_id", "is no active user");
+        }
+        SOUK_TRY(s_check_owner_may(ctx, req, users_roles_of(souk_pg_get_str(rows, 0, 0))));
+        if (souk_pg_get_int(rows, 0, 1) >= KEYS_PER_OWNER_MAX) {
+            return souk_ctx_fail(ctx, SOUK_ERR_LIMIT_MET, "a user has at most %d API keys",
+                                 KEYS_PER_OWNER_MAX);
         }
     }
     *ret_owner = owner;
@@ -210,14 +239,17 @@ static souk_err_t s_create(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_api_keys_create_req_t *req = arg;
     users_api_keys_create_rep_t *rep = ret_rep;
     souk_str_t name = {0}, owner = {0};
+    users_rights_t rights = {0};
     SOUK_TRY(users_line(ctx, "/name", req->name, 100, &name));
-    SOUK_TRY(s_check_scopes(ctx, req));
+    SOUK_TRY(users_rights_hold(ctx, req->owner_id));
+    SOUK_TRY(users_rights(ctx, "keys:write", &rights));
+    SOUK_TRY(s_check_scopes(ctx, &rights, req));
     bool ends = souk_bits_has(&req->bits, USERS_API_KEYS_CREATE_REQ_EXPIRES_AT_BIT);
     if (ends && req->expires_at <= souk_clock_unix_us()) {
         return souk_ctx_fail_field(ctx, "/expires_at", "must be in the future");
     }
-    SOUK_TRY(s_check_owner(ctx, req, &owner));
     SOUK_TRY(s_check_room(ctx));
+    SOUK_TRY(s_check_owner(ctx, &rights, req, &owner));
     SOUK_TRY(s_insert_key(ctx, req, name, owner, rep));
     return s_audit(ctx, "api_key.create", &rep->key);
 }
@@ -231,9 +263,29 @@ souk_err_t users_api_keys_create(souk_ctx_t *ctx, const users_api_keys_create_re
     return SOUK_OK;
 }
 
+/* Whoever may not make such a key may not end it either. */
+static souk_err_t s_check_revocable(souk_ctx_t *ctx, const users_rights_t *rights,
+                                    const users_api_key_t *key) {
+    size_t count = 0;
+    const souk_str_t *scopes = users_api_key_scopes(key, &count);
+    for (size_t i = 0; i < count; i++) {
+        souk_str_t text = souk_arena_copy(souk_ctx_arena(ctx), scopes[i]);
+        if (text.data == NULL) {
+            return SOUK_ERR_NO_MEMORY;
+        }
+        if (!users_rights_have(ctx, rights, text.data)) {
+            return souk_ctx_fail(ctx, SOUK_ERR_FORBIDDEN, "the key may do what you may not");
+        }
+    }
+    return SOUK_OK;
+}
+
 static souk_err_t s_revoke_do(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const users_api_keys_revoke_req_t *req = arg;
+    users_rights_t rights = {0};
+    SOUK_TRY(users_rights_hold(ctx, (souk_str_t){0}));
+    SOUK_TRY(users_rights(ctx, "keys:write", &rights));
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
     souk_pg_str(&args, req->id);
@@ -244,6 +296,7 @@ static souk_err_t s_revoke_do(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     }
     users_api_key_t key = {0};
     SOUK_TRY(s_fill(ctx, rows, 0, &key));
+    SOUK_TRY(s_check_revocable(ctx, &rights, &key));
     return s_audit(ctx, "api_key.revoke", &key);
 }
 
@@ -252,5 +305,35 @@ souk_err_t users_api_keys_revoke(souk_ctx_t *ctx, const users_api_keys_revoke_re
     users_t *service = souk_ctx_service(ctx);
     SOUK_TRY(souk_pg_write(ctx, s_revoke_do, req, ret_rep));
     souk_keeper_hurry(service->keeper, USERS_TASK_KEYS);
+    return SOUK_OK;
+}
+
+souk_err_t users_keys_end_excess(souk_ctx_t *ctx, souk_str_t user_id, uint32_t roles) {
+    if (users_roles_have(roles, SOUK_STR("*"))) {
+        return SOUK_OK;
+    }
+    souk_str_t *scopes =
+        souk_arena_alloc_array(souk_ctx_arena(ctx), souk_scopes_count + 1, sizeof(*scopes));
+    if (scopes == NULL) {
+        return SOUK_ERR_NO_MEMORY;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < souk_scopes_count; i++) {
+        souk_str_t scope = souk_str_of(souk_scopes[i]);
+        if (users_roles_have(roles, scope)) {
+            scopes[count++] = scope;
+        }
+    }
+    souk_pg_args_t args;
+    souk_pg_args_init(&args, souk_ctx_arena(ctx));
+    souk_pg_str(&args, user_id);
+    souk_pg_strs(&args, scopes, count);
+    const souk_pg_rows_t *rows;
+    SOUK_TRY(souk_pg_run(ctx, &s_end_excess, &args, &rows));
+    for (size_t i = 0; i < souk_pg_count(rows); i++) {
+        users_api_key_t key = {0};
+        SOUK_TRY(s_fill(ctx, rows, i, &key));
+        SOUK_TRY(s_audit(ctx, "api_key.revoke", &key));
+    }
     return SOUK_OK;
 }

@@ -4,6 +4,7 @@
 
 #include "admin.h"
 #include "gen/users_handlers.h"
+#include "runtime/keeper.h"
 #include "session.h"
 #include "souk/id.h"
 #include "souk/roles.h"
@@ -17,6 +18,7 @@
 #define FILTER_SQL                                                                                 \
     " ($1::text IS NULL OR u.id < $1) AND ($2::text IS NULL OR $2 = ANY (u.roles))"                \
     " AND ($3::text IS NULL OR u.status = $3)"
+#define STATE_SQL " RETURNING id, version, array_to_string(roles, ' '), status"
 #define ORDER_SQL " ORDER BY u.id DESC LIMIT $4"
 
 static const souk_pg_stmt_t s_list = {.name = "users_admin_list",
@@ -32,14 +34,16 @@ static const souk_pg_stmt_t s_get = {.name = "users_admin_get",
 static const souk_pg_stmt_t s_lock_admins = {
     .name = "users_lock_with_admins",
     .sql = "SELECT id, 'admin' = ANY (roles) AND status = 'active' FROM users"
-           " WHERE id = $1 OR ('admin' = ANY (roles) AND status = 'active')"
+           " WHERE id = $1 OR id = $2 OR ('admin' = ANY (roles) AND status = 'active')"
            " ORDER BY id FOR NO KEY UPDATE"};
-static const souk_pg_stmt_t s_set_roles = {
-    .name = "users_admin_set_roles",
-    .sql = "UPDATE users SET roles = $2, version = version + 1, updated_at = now() WHERE id = $1"};
-static const souk_pg_stmt_t s_set_status = {
-    .name = "users_admin_set_status",
-    .sql = "UPDATE users SET status = $2, version = version + 1, updated_at = now() WHERE id = $1"};
+static const souk_pg_stmt_t s_set_roles = {.name = "users_admin_set_roles",
+                                           .sql =
+                                               "UPDATE users SET roles = $2, version = version + "
+                                               "1, updated_at = now() WHERE id = $1" STATE_SQL};
+static const souk_pg_stmt_t s_set_status = {.name = "users_admin_set_status",
+                                            .sql =
+                                                "UPDATE users SET status = $2, version = version + "
+                                                "1, updated_at = now() WHERE id = $1" STATE_SQL};
 
 /* ---- replies ---- */
 
@@ -131,6 +135,8 @@ static souk_err_t s_search_args(souk_ctx_t *ctx, souk_str_t q, souk_pg_args_t *a
 souk_err_t users_admin_list(souk_ctx_t *ctx, const users_admin_list_req_t *req,
                             users_admin_list_rep_t *ret_rep) {
     static const char *const statuses[] = {"active", "disabled", "erased"};
+    users_rights_t rights = {0};
+    SOUK_TRY(users_rights(ctx, "users:read", &rights));
     SOUK_TRY(users_cursor(ctx, req->cursor, "usr_"));
     bool has_status = souk_bits_has(&req->bits, USERS_ADMIN_LIST_REQ_STATUS_BIT);
     souk_pg_args_t args;
@@ -169,15 +175,20 @@ static souk_err_t s_read(souk_ctx_t *ctx, souk_str_t id, users_user_t *ret_user)
 
 souk_err_t users_admin_get(souk_ctx_t *ctx, const users_admin_get_req_t *req,
                            users_admin_get_rep_t *ret_rep) {
+    users_rights_t rights = {0};
+    SOUK_TRY(users_rights(ctx, "users:read", &rights));
     return s_read(ctx, req->id, ret_rep);
 }
 
 /* ---- writes ---- */
 
 souk_err_t users_lock_with_admins(souk_ctx_t *ctx, souk_str_t user_id, bool *ret_is_last) {
+    souk_str_t actor = {0};
+    SOUK_TRY(users_rights_owner(ctx, &actor));
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
     souk_pg_str(&args, user_id);
+    souk_pg_str(&args, actor);
     const souk_pg_rows_t *rows;
     SOUK_TRY(souk_pg_run(ctx, &s_lock_admins, &args, &rows));
     bool is_admin = false;
@@ -192,23 +203,49 @@ souk_err_t users_lock_with_admins(souk_ctx_t *ctx, souk_str_t user_id, bool *ret
     return SOUK_OK;
 }
 
-/* The row as it is, of somebody whom the caller may act on. */
-static souk_err_t s_target(souk_ctx_t *ctx, souk_str_t id, users_user_t *ret_user,
-                           uint32_t *ret_roles) {
-    SOUK_TRY(s_read(ctx, id, ret_user));
-    if (ret_user->status == USERS_USER_STATUS_ERASED) {
+/* Somebody whom whoever acts may act on, under lock. */
+typedef struct {
+    users_rights_t rights; /* of whoever acts */
+    users_user_t user;
+    uint32_t roles;
+    bool is_last; /* the only active admin */
+} target_t;
+
+static souk_err_t s_target(souk_ctx_t *ctx, souk_str_t id, target_t *ret_target) {
+    target_t target = {0};
+    SOUK_TRY(users_lock_with_admins(ctx, id, &target.is_last));
+    SOUK_TRY(users_rights(ctx, "users:write", &target.rights));
+    SOUK_TRY(s_read(ctx, id, &target.user));
+    if (target.user.status == USERS_USER_STATUS_ERASED) {
         return SOUK_ERR_NOT_FOUND;
     }
     size_t count = 0;
-    const souk_str_t *names = users_user_roles(ret_user, &count);
-    uint32_t roles = 0;
+    const souk_str_t *names = users_user_roles(&target.user, &count);
     for (size_t i = 0; i < count; i++) {
-        roles |= users_roles_of(names[i]);
+        target.roles |= users_roles_of(names[i]);
     }
-    if (!users_may_govern(ctx, roles)) {
+    if (!users_rights_govern(ctx, &target.rights, target.roles)) {
         return souk_ctx_fail(ctx, SOUK_ERR_FORBIDDEN, "the user may do what you may not");
     }
-    *ret_roles = roles;
+    *ret_target = target;
+    return SOUK_OK;
+}
+
+/* The reply holds ids, roles and states alone: it is stored with the call's key, under whoever
+ * acts, where the erasure of the user does not find it. */
+static souk_err_t s_reply(souk_ctx_t *ctx, const souk_pg_rows_t *rows, users_user_state_t *ret) {
+    users_user_state_set_id(ret, souk_pg_get_str(rows, 0, 0));
+    users_user_state_set_version(ret, souk_pg_get_int(rows, 0, 1));
+    users_user_state_set_status(ret, souk_str_equal(souk_pg_get_str(rows, 0, 3), SOUK_STR("active"))
+                                         ? USERS_USER_STATE_STATUS_ACTIVE
+                                         : USERS_USER_STATE_STATUS_DISABLED);
+    souk_str_t names[USERS_ROLES_MAX];
+    size_t count = users_roles_names(users_roles_of(souk_pg_get_str(rows, 0, 2)), names);
+    souk_str_t *roles = users_user_state_new_roles(ret, souk_ctx_arena(ctx), count);
+    if (roles == NULL) {
+        return SOUK_ERR_NO_MEMORY;
+    }
+    memcpy(roles, names, count * sizeof(*roles));
     return SOUK_OK;
 }
 
@@ -239,22 +276,20 @@ static souk_err_t s_wanted_roles(souk_ctx_t *ctx, const users_admin_roles_req_t 
         }
         roles |= (uint32_t)1 << role;
     }
-    if (!users_may_govern(ctx, roles)) {
-        return souk_ctx_fail(ctx, SOUK_ERR_FORBIDDEN, "a role may do what you may not");
-    }
     *ret_roles = roles;
     return SOUK_OK;
 }
 
 static souk_err_t s_roles(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_admin_roles_req_t *req = arg;
-    uint32_t wanted = 0, present = 0;
+    uint32_t wanted = 0;
     SOUK_TRY(s_wanted_roles(ctx, req, &wanted));
-    bool is_last = false;
-    SOUK_TRY(users_lock_with_admins(ctx, req->id, &is_last));
-    users_user_t user = {0};
-    SOUK_TRY(s_target(ctx, req->id, &user, &present));
-    if (is_last && (wanted & users_role_bit("admin")) == 0) {
+    target_t target = {0};
+    SOUK_TRY(s_target(ctx, req->id, &target));
+    if (!users_rights_govern(ctx, &target.rights, wanted)) {
+        return souk_ctx_fail(ctx, SOUK_ERR_FORBIDDEN, "a role may do what you may not");
+    }
+    if (target.is_last && (wanted & users_role_bit("admin")) == 0) {
         return SOUK_ERR_LAST_ADMIN;
     }
     souk_str_t names[USERS_ROLES_MAX];
@@ -263,34 +298,38 @@ static souk_err_t s_roles(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
     souk_pg_str(&args, req->id);
     souk_pg_strs(&args, names, count);
-    SOUK_TRY(souk_pg_post(ctx, &s_set_roles, &args));
-    SOUK_TRY(s_audit_roles(ctx, req->id, present, wanted));
-    return s_read(ctx, req->id, ret_rep);
+    const souk_pg_rows_t *rows;
+    SOUK_TRY(souk_pg_run(ctx, &s_set_roles, &args, &rows));
+    SOUK_TRY(s_audit_roles(ctx, req->id, target.roles, wanted));
+    SOUK_TRY(users_keys_end_excess(ctx, req->id, wanted));
+    return s_reply(ctx, rows, ret_rep);
 }
 
 souk_err_t users_admin_roles(souk_ctx_t *ctx, const users_admin_roles_req_t *req,
                              users_admin_roles_rep_t *ret_rep) {
-    return souk_pg_write(ctx, s_roles, req, ret_rep);
+    users_t *service = souk_ctx_service(ctx);
+    SOUK_TRY(souk_pg_write(ctx, s_roles, req, ret_rep));
+    souk_keeper_hurry(service->keeper, USERS_TASK_KEYS);
+    return SOUK_OK;
 }
 
 static souk_err_t s_change_status(souk_ctx_t *ctx, souk_str_t id, const char *from, const char *to,
-                                  users_user_t *ret_user) {
-    bool disables = strcmp(to, "disabled") == 0, is_last = false;
-    SOUK_TRY(users_lock_with_admins(ctx, id, &is_last));
-    users_user_t user = {0};
-    uint32_t roles = 0;
-    SOUK_TRY(s_target(ctx, id, &user, &roles));
-    if (is_last && disables) {
+                                  users_user_state_t *ret_state) {
+    bool disables = strcmp(to, "disabled") == 0;
+    target_t target = {0};
+    SOUK_TRY(s_target(ctx, id, &target));
+    if (target.is_last && disables) {
         return SOUK_ERR_LAST_ADMIN;
     }
-    if (user.status != s_status(souk_str_of(from))) {
+    if (target.user.status != s_status(souk_str_of(from))) {
         return souk_ctx_fail(ctx, SOUK_ERR_CONFLICT, "the user is %s already", to);
     }
     souk_pg_args_t args;
     souk_pg_args_init(&args, souk_ctx_arena(ctx));
     souk_pg_str(&args, id);
     souk_pg_str(&args, souk_str_of(to));
-    SOUK_TRY(souk_pg_post(ctx, &s_set_status, &args));
+    const souk_pg_rows_t *rows;
+    SOUK_TRY(souk_pg_run(ctx, &s_set_status, &args, &rows));
     if (disables) {
         SOUK_TRY(users_sessions_end(ctx, id, SOUK_STR("")));
     }
@@ -298,7 +337,7 @@ static souk_err_t s_change_status(souk_ctx_t *ctx, souk_str_t id, const char *fr
     SOUK_TRY(souk_pg_audit(ctx, disables ? "user.disable" : "user.enable", id,
                            souk_arena_printf(arena, "{\"status\":\"%s\"}", from),
                            souk_arena_printf(arena, "{\"status\":\"%s\"}", to)));
-    return s_read(ctx, id, ret_user);
+    return s_reply(ctx, rows, ret_state);
 }
 
 static souk_err_t s_disable(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
@@ -308,7 +347,10 @@ static souk_err_t s_disable(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
 
 souk_err_t users_admin_disable(souk_ctx_t *ctx, const users_admin_disable_req_t *req,
                                users_admin_disable_rep_t *ret_rep) {
-    return souk_pg_write(ctx, s_disable, req, ret_rep);
+    users_t *service = souk_ctx_service(ctx);
+    SOUK_TRY(souk_pg_write(ctx, s_disable, req, ret_rep));
+    souk_keeper_hurry(service->keeper, USERS_TASK_KEYS);
+    return SOUK_OK;
 }
 
 static souk_err_t s_enable(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
@@ -324,14 +366,11 @@ souk_err_t users_admin_enable(souk_ctx_t *ctx, const users_admin_enable_req_t *r
 static souk_err_t s_sessions_end(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const users_admin_sessions_end_req_t *req = arg;
-    bool is_last = false;
-    SOUK_TRY(users_lock_with_admins(ctx, req->id, &is_last));
-    users_user_t user = {0};
-    uint32_t roles = 0;
-    SOUK_TRY(s_target(ctx, req->id, &user, &roles));
+    target_t target = {0};
+    SOUK_TRY(s_target(ctx, req->id, &target));
     SOUK_TRY(users_sessions_end(ctx, req->id, SOUK_STR("")));
-    souk_str_t before =
-        souk_arena_printf(souk_ctx_arena(ctx), "{\"sessions\":%lld}", (long long)user.sessions);
+    souk_str_t before = souk_arena_printf(souk_ctx_arena(ctx), "{\"sessions\":%lld}",
+                                          (long long)target.user.sessions);
     return souk_pg_audit(ctx, "user.sessions_end", req->id, before, (souk_str_t){0});
 }
 
@@ -343,12 +382,9 @@ souk_err_t users_admin_sessions_end(souk_ctx_t *ctx, const users_admin_sessions_
 static souk_err_t s_second_factor_end(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const users_admin_second_factor_end_req_t *req = arg;
-    bool is_last = false;
-    SOUK_TRY(users_lock_with_admins(ctx, req->id, &is_last));
-    users_user_t user = {0};
-    uint32_t roles = 0;
-    SOUK_TRY(s_target(ctx, req->id, &user, &roles));
-    if (!user.second_factor) {
+    target_t target = {0};
+    SOUK_TRY(s_target(ctx, req->id, &target));
+    if (!target.user.second_factor) {
         return SOUK_ERR_TOTP_INACTIVE;
     }
     SOUK_TRY(users_second_factor_end(ctx, req->id));

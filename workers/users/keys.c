@@ -8,6 +8,7 @@
 #include "souk/base64.h"
 #include "souk/clock.h"
 #include "souk/log.h"
+#include "souk/roles.h"
 
 #define SET_BYTES_MAX ((size_t)8 * 1024 * 1024)
 #define SUBJECT_BYTES_MAX 44
@@ -131,7 +132,8 @@ static const souk_pg_stmt_t s_signing = {
            " ORDER BY state <> 'active', kid DESC LIMIT 64"};
 static const souk_pg_stmt_t s_known = {
     .name = "users_keys_known",
-    .sql = "SELECT k.id, k.hash, array_to_string(k.scopes, ' '), k.expires_at FROM api_keys k"
+    .sql = "SELECT k.id, k.hash, array_to_string(k.scopes, ' '), k.expires_at,"
+           " k.owner_id IS NOT NULL, array_to_string(u.roles, ' ') FROM api_keys k"
            " LEFT JOIN users u ON u.id = k.owner_id WHERE k.revoked_at IS NULL"
            " AND (k.expires_at IS NULL OR k.expires_at > now())"
            " AND (k.owner_id IS NULL OR u.status = 'active') ORDER BY k.id LIMIT $1"};
@@ -185,6 +187,34 @@ static bool s_scopes_fit(souk_str_t joined) {
     return joined.size <= USERS_API_KEY_SCOPES_BYTES_MAX && count <= USERS_API_KEY_SCOPES_MAX;
 }
 
+/* What is left of a key's scopes when it may do no more than its owner's roles: "" or words joined
+ * by spaces. */
+static void s_cut(souk_str_t scopes, uint32_t roles, souk_buf_t *ret_scopes) {
+    bool all = users_scopes_have(scopes, SOUK_STR("*"));
+    for (size_t i = 0; i < souk_scopes_count; i++) {
+        souk_str_t scope = souk_str_of(souk_scopes[i]);
+        if (users_roles_have(roles, scope) && (all || users_scopes_have(scopes, scope))) {
+            if (ret_scopes->size > 0) {
+                souk_buf_append_byte(ret_scopes, ' ');
+            }
+            souk_buf_append_str(ret_scopes, scope);
+        }
+    }
+}
+
+static souk_str_t s_effective(souk_arena_t *arena, const souk_pg_rows_t *rows, size_t row) {
+    souk_str_t scopes = souk_pg_get_str(rows, row, 2);
+    uint32_t roles = users_roles_of(souk_pg_get_str(rows, row, 5));
+    if (!souk_pg_get_bool(rows, row, 4) || users_roles_have(roles, SOUK_STR("*"))) {
+        return souk_arena_copy(arena, scopes);
+    }
+    SOUK_CLEANUP(souk_buf_done) souk_buf_t cut;
+    souk_buf_init(&cut, USERS_API_KEY_SCOPES_BYTES_MAX);
+    s_cut(scopes, roles, &cut);
+    return cut.size > 0 && !cut.overflow ? souk_arena_copy(arena, souk_buf_str(&cut))
+                                         : (souk_str_t){0};
+}
+
 static souk_err_t s_fill_known(users_keyset_t *set, const souk_pg_rows_t *rows) {
     size_t count = souk_pg_count(rows);
     set->known = souk_arena_alloc_array(set->arena, count + 1, sizeof(*set->known));
@@ -193,15 +223,16 @@ static souk_err_t s_fill_known(users_keyset_t *set, const souk_pg_rows_t *rows) 
     }
     for (size_t i = 0; i < count; i++) {
         souk_str_t subject = souk_pg_get_str(rows, i, 0), hash = souk_pg_get_str(rows, i, 1);
-        souk_str_t scopes = souk_pg_get_str(rows, i, 2);
+        souk_str_t scopes = s_effective(set->arena, rows, i);
         if (subject.size <= 4 || subject.size > SUBJECT_BYTES_MAX ||
-            hash.size != sizeof(set->known->hash.bytes) || !s_scopes_fit(scopes)) {
-            continue; /* a row by another hand opens nothing */
+            hash.size != sizeof(set->known->hash.bytes) || scopes.size == 0 ||
+            !s_scopes_fit(scopes)) {
+            continue; /* a row by another hand opens nothing, nor does a key that may do nothing */
         }
         users_credential_t *key = &set->known[set->known_count++];
         key->subject = souk_arena_copy(set->arena, subject);
         key->id = (souk_str_t){.data = key->subject.data + 4, .size = subject.size - 4};
-        key->scopes = souk_arena_copy(set->arena, scopes);
+        key->scopes = scopes;
         key->expires_us = souk_pg_get_time(rows, i, 3);
         memcpy(key->hash.bytes, hash.data, hash.size);
     }

@@ -141,6 +141,8 @@ static void s_fill(const souk_pg_rows_t *rows, size_t row, users_signing_key_t *
 souk_err_t users_signing_keys_list(souk_ctx_t *ctx, const users_signing_keys_list_req_t *req,
                                    users_signing_keys_list_rep_t *ret_rep) {
     (void)req;
+    users_rights_t rights = {0};
+    SOUK_TRY(users_rights(ctx, "keys:write", &rights));
     const souk_pg_rows_t *rows;
     SOUK_TRY(souk_pg_run(ctx, &s_list, NULL, &rows));
     size_t count = souk_pg_count(rows);
@@ -155,6 +157,9 @@ souk_err_t users_signing_keys_list(souk_ctx_t *ctx, const users_signing_keys_lis
 static souk_err_t s_rotate(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_signing_keys_rotate_req_t *req = arg;
     const users_t *service = souk_ctx_service(ctx);
+    users_rights_t rights = {0};
+    SOUK_TRY(users_rights_hold(ctx, (souk_str_t){0}));
+    SOUK_TRY(users_rights(ctx, "keys:write", &rights));
     users_rotation_t rotation = {.force = true, .withdraw = req->withdraw};
     souk_err_t err = users_rotate(service, souk_ctx_slot(ctx), souk_ctx_arena(ctx), &rotation);
     if (err == SOUK_ERR_KEY_TOO_YOUNG) {

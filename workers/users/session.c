@@ -9,10 +9,9 @@
 
 /* ---- tokens ---- */
 
-/* The roles that an access token does not get, whatever the account has. */
-static uint32_t s_withheld(const users_t *service, uint32_t roles, bool second_factor) {
-    bool needed = service->config->users_totp_required_for_admin && !second_factor;
-    return needed ? roles & users_role_bit("admin") : 0;
+uint32_t users_roles_granted(const users_t *service, uint32_t roles, bool second_factor) {
+    bool withheld = service->config->users_totp_required_for_admin && !second_factor;
+    return withheld ? roles & ~users_role_bit("admin") : roles;
 }
 
 static bool s_set_roles(users_tokens_t *tokens, souk_arena_t *arena, uint32_t granted,
@@ -37,7 +36,7 @@ souk_err_t users_session_grant(souk_ctx_t *ctx, const users_account_t *account,
                                const users_session_grant_t *grant, users_tokens_t *ret_tokens) {
     const users_t *service = souk_ctx_service(ctx);
     souk_arena_t *arena = souk_ctx_arena(ctx);
-    uint32_t withheld = s_withheld(service, account->roles, grant->second_factor);
+    uint32_t granted = users_roles_granted(service, account->roles, grant->second_factor);
     souk_str_t roles[USERS_ROLES_MAX];
     int64_t now_s = souk_clock_unix_us() / 1000000;
     users_claims_t claims = {
@@ -46,7 +45,7 @@ souk_err_t users_session_grant(souk_ctx_t *ctx, const users_account_t *account,
         .subject = account->id,
         .session = grant->session,
         .roles = roles,
-        .roles_count = users_roles_names(account->roles & ~withheld, roles),
+        .roles_count = users_roles_names(granted, roles),
         .issued_s = now_s,
         .expires_s = now_s + service->config->users_access_s,
     };
@@ -59,7 +58,7 @@ souk_err_t users_session_grant(souk_ctx_t *ctx, const users_account_t *account,
     users_tokens_set_refresh_expires_at(ret_tokens, grant->expires_us);
     users_tokens_set_session_id(ret_tokens, souk_arena_copy(arena, grant->session));
     users_tokens_set_user_id(ret_tokens, account->id);
-    if (!s_set_roles(ret_tokens, arena, account->roles & ~withheld, withheld)) {
+    if (!s_set_roles(ret_tokens, arena, granted, account->roles & ~granted)) {
         return SOUK_ERR_NO_MEMORY;
     }
     users_count(SOUK_METRIC_USERS_TOKENS_ISSUED_TOTAL, "access");

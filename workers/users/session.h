@@ -10,6 +10,9 @@ SOUK_MUST_CHECK souk_err_t users_session_open(souk_ctx_t *ctx, const users_accou
                                               bool second_factor, souk_str_t device,
                                               users_tokens_t *ret_tokens);
 
+/* The roles of these that a session has, whatever the account has. */
+uint32_t users_roles_granted(const users_t *service, uint32_t roles, bool second_factor);
+
 /* What a session gives: the access token is made here. refresh_token and session are copied. */
 typedef struct {
     souk_str_t session, refresh_token;

@@ -81,8 +81,13 @@ uint32_t users_roles_of(souk_str_t names); /* names joined by spaces */
 /* Their names; returns how many. */
 size_t users_roles_names(uint32_t roles, souk_str_t ret_names[USERS_ROLES_MAX]);
 uint32_t users_role_bit(const char *name);
-/* The caller can do all that these roles can. */
-bool users_may_govern(souk_ctx_t *ctx, uint32_t roles);
+/* One of the roles has the scope. */
+bool users_roles_have(uint32_t roles, souk_str_t scope);
+/* The scope, or "*", stands among scopes, which are joined by spaces. */
+bool users_scopes_have(souk_str_t scopes, souk_str_t scope);
+/* The first of texts that are joined by spaces; *joined is what is behind it. Texts there are while
+ * joined->size > 0. */
+souk_str_t users_next_word(souk_str_t *joined);
 
 /* ---- small things ---- */
 

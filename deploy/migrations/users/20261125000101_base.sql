@@ -195,15 +195,32 @@ CREATE TABLE auth_revision (
 );
 INSERT INTO auth_revision (revision) VALUES (1);
 
+-- A statement that touched no row has changed nothing: gateways and workers need not read everything again.
 CREATE FUNCTION auth_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE auth_revision SET revision = revision + 1;
+    IF EXISTS (SELECT FROM changed) THEN
+        UPDATE auth_revision SET revision = revision + 1;
+    END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER auth_changed AFTER INSERT OR UPDATE OR DELETE ON signing_keys EXECUTE FUNCTION auth_changed();
-CREATE TRIGGER auth_changed AFTER INSERT OR UPDATE OR DELETE ON api_keys EXECUTE FUNCTION auth_changed();
-CREATE TRIGGER auth_changed AFTER UPDATE OF status ON users FOR EACH ROW
-    WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION auth_changed();
+CREATE TRIGGER auth_inserted AFTER INSERT ON signing_keys REFERENCING NEW TABLE AS changed EXECUTE FUNCTION auth_changed();
+CREATE TRIGGER auth_updated AFTER UPDATE ON signing_keys REFERENCING NEW TABLE AS changed EXECUTE FUNCTION auth_changed();
+CREATE TRIGGER auth_deleted AFTER DELETE ON signing_keys REFERENCING OLD TABLE AS changed EXECUTE FUNCTION auth_changed();
+CREATE TRIGGER auth_inserted AFTER INSERT ON api_keys REFERENCING NEW TABLE AS changed EXECUTE FUNCTION auth_changed();
+CREATE TRIGGER auth_updated AFTER UPDATE ON api_keys REFERENCING NEW TABLE AS changed EXECUTE FUNCTION auth_changed();
+CREATE TRIGGER auth_deleted AFTER DELETE ON api_keys REFERENCING OLD TABLE AS changed EXECUTE FUNCTION auth_changed();
+
+-- A key can do no more than its owner. Whoever makes a key holds its owner's row, so none is overlooked.
+CREATE FUNCTION auth_owner_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM api_keys WHERE owner_id = NEW.id AND revoked_at IS NULL) THEN
+        UPDATE auth_revision SET revision = revision + 1;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER auth_owner_changed AFTER UPDATE OF status, roles ON users FOR EACH ROW
+    WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.roles IS DISTINCT FROM NEW.roles)
+    EXECUTE FUNCTION auth_owner_changed();
 
 -- ---- what every service on PostgreSQL has ----
 
@@ -261,4 +278,4 @@ END $$;
 
 DROP TABLE audit, outbox, idempotency, auth_revision, api_keys, signing_keys, throttle, known_addresses, recovery_codes,
     one_time_tokens, sessions, addresses, users;
-DROP FUNCTION refuse_change, auth_changed, throttle_give, throttle_take;
+DROP FUNCTION refuse_change, auth_owner_changed, auth_changed, throttle_give, throttle_take;
