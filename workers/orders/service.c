@@ -29,7 +29,7 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
         free(self);
         return err;
     }
-    err = orders_tasks_start(self, &self->keeper);
+    err = orders_tasks_start(self);
     if (err != SOUK_OK) {
         orders_follow_destroy(&self->follow);
         souk_guest_keys_done(&self->guest_keys);
@@ -43,7 +43,7 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
 
 static void s_stop(void *service) {
     orders_service_t *self = service;
-    souk_keeper_destroy(&self->keeper);
+    orders_tasks_stop(self);
     orders_follow_destroy(&self->follow);
     orders_reference_destroy(&self->reference);
     souk_guest_keys_done(&self->guest_keys);

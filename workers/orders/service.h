@@ -26,7 +26,7 @@ typedef struct {
     souk_pg_health_t health;            /* of the slots' connections */
     orders_reference_t *reference;      /* shipping methods and tax rates */
     souk_guest_keys_t guest_keys;
-    souk_keeper_t *keeper; /* tasks.h */
+    souk_keeper_t *keeper, *books_keeper; /* tasks.h */
     orders_sweep_at_t sweep_at;
     orders_follow_t *follow; /* brings the catalogue into skus */
     orders_metrics_t metrics;

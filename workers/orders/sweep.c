@@ -1,4 +1,4 @@
-/* Expiry of unpaid orders, and the books: tasks of the keeper. Several workers run them at once:
+/* Expiry of unpaid orders, and their number: tasks of the keeper. Several workers run them at once:
  * who comes second finds the orders settled, and leaves them alone. */
 #include "orders/parts.h"
 #include "orders/settle.h"
@@ -19,10 +19,6 @@ static const souk_pg_stmt_t s_due = {
     .sql = "SELECT id, expires_at FROM orders WHERE status = 'placed' AND expires_at <= $1"
            " AND expires_at >= $3 AND (expires_at, id) > ($3, $4) ORDER BY expires_at, id"
            " LIMIT $2"};
-static const souk_pg_stmt_t s_books = {.name = "orders_books",
-                                       .sql = "SELECT what, id, actual, expected,"
-                                              " count(*) OVER () FROM stock_imbalances"
-                                              " LIMIT 10"};
 static const souk_pg_stmt_t s_waiting = {
     .name = "orders_waiting",
     .sql = "SELECT count(*), min(placed_at) FROM orders WHERE status = 'placed'"};
@@ -142,22 +138,7 @@ static souk_err_t s_expire(souk_pg_t *pg, souk_arena_t *arena, void *arg) {
     return err == SOUK_OK && count == EXPIRE_MAX ? SOUK_ERR_RETRY : err;
 }
 
-/* ---- Books and counts ------------------------------------------------------------------------ */
-
-static souk_err_t s_check_books(souk_pg_t *pg, souk_arena_t *arena, void *arg) {
-    orders_service_t *service = arg;
-    const souk_pg_rows_t *rows = NULL;
-    SOUK_TRY(souk_pg_exec(pg, TIMEOUT_MS, arena, &s_books, NULL, &rows));
-    souk_metric_set(service->metrics.imbalances,
-                    souk_pg_count(rows) > 0 ? souk_pg_get_int(rows, 0, 4) : 0);
-    for (size_t i = 0; i < souk_pg_count(rows); i++) {
-        souk_log(SOUK_LOG_ERROR, "OR-IMBALANCE", SOUK_F_STR("what", souk_pg_get_str(rows, i, 0)),
-                 SOUK_F_STR("id", souk_pg_get_str(rows, i, 1)),
-                 SOUK_F_INT("actual", souk_pg_get_int(rows, i, 2)),
-                 SOUK_F_INT("expected", souk_pg_get_int(rows, i, 3)));
-    }
-    return SOUK_OK;
-}
+/* ---- Counts ---------------------------------------------------------------------------------- */
 
 static souk_err_t s_count_waiting(souk_pg_t *pg, souk_arena_t *arena, void *arg) {
     orders_service_t *service = arg;
@@ -174,13 +155,6 @@ souk_keeper_task_t orders_sweep(orders_service_t *service) {
     return (souk_keeper_task_t){.name = "expire",
                                 .interval_ms = (uint32_t)service->config->orders_sweep_ms,
                                 .run = s_expire,
-                                .arg = service};
-}
-
-souk_keeper_task_t orders_check_books(orders_service_t *service) {
-    return (souk_keeper_task_t){.name = "books",
-                                .interval_ms = (uint32_t)service->config->orders_books_ms,
-                                .run = s_check_books,
                                 .arg = service};
 }
 
