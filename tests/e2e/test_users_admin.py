@@ -410,6 +410,20 @@ def test_a_key_that_is_due_changes_by_itself(make_stack):
     )
 
 
+def test_a_next_key_signs_when_there_is_none_that_does(make_stack):
+    stack = make_stack(catalog=0, diag=0, users=1, env={**QUICK, **UNTHROTTLED})
+    with stack.connect("users") as database:
+        state = "SELECT kid FROM signing_keys WHERE state = 'next'"
+        following = database.execute(state).fetchone()[0]
+        stack["users-1"].stop()
+        database.execute("DELETE FROM signing_keys WHERE state = 'active'")
+        stack["users-1"].start()
+        stack["users-1"].wait_ready()
+        states = "SELECT state FROM signing_keys ORDER BY state"
+        assert database.execute(states).fetchall() == [("active",), ("next",)]
+    assert kid_of(Person(stack).register().login().tokens["access_token"]) == following
+
+
 # ---- the log ----
 
 

@@ -4,7 +4,7 @@ import base64
 import concurrent.futures
 
 import pytest
-from support.accounts import QUICK, UNTHROTTLED, give_roles, person, problem, totp
+from support.accounts import QUICK, UNTHROTTLED, address, give_roles, person, problem, totp
 from support.stack import Stack
 
 
@@ -24,6 +24,9 @@ def somebody(stack):
 
 
 def test_it_needs_the_password_to_begin_and_a_code_to_count(somebody):
+    asked = {"password": somebody.password}
+    assert problem(somebody.post("/v1/me/totp", asked)) == (409, "email_unverified")
+    somebody.confirm_address()
     assert problem(somebody.post("/v1/me/totp", {"password": "not it at all"})) == (
         403,
         "password_wrong",
@@ -32,7 +35,7 @@ def test_it_needs_the_password_to_begin_and_a_code_to_count(somebody):
         409,
         "totp_inactive",
     )
-    begun = somebody.post("/v1/me/totp", {"password": somebody.password}).json()
+    begun = somebody.post("/v1/me/totp", asked).json()
     assert begun["uri"].startswith("otpauth://totp/Souk:") and begun["secret"] in begun["uri"]
     somebody.login()
     wrong = f"{(int(totp(begun['secret'])) + 1) % 1000000:06d}"
@@ -122,6 +125,32 @@ def test_a_password_reset_does_not_go_around_it(somebody):
     assert problem(somebody.try_login()) == (401, "totp_missing")
     somebody.forget_step()
     somebody.login(totp_code=totp(secret))
+
+
+def test_a_reset_of_an_address_that_was_never_confirmed_drops_what_a_squatter_left(stack):
+    squatter = person(stack)
+    squatter.patch("/v1/me", {"name": "Mallory", "phone": "+44 20 7946 0958"})
+    assert squatter.post("/v1/me/addresses", address()).status_code == 201
+    with stack.connect("users") as database:
+        database.execute(
+            "UPDATE users SET totp_sealed = 'x', totp_pending = 'x' WHERE id = %s", (squatter.id,)
+        )
+        database.execute("INSERT INTO recovery_codes VALUES (%s, 'x')", (squatter.id,))
+        database.execute(
+            "INSERT INTO known_addresses (user_id, address) VALUES (%s, '203.0.113.7')",
+            (squatter.id,),
+        )
+    owner = squatter.again()
+    owner.post("/v1/auth/password-reset", {"email": owner.email})
+    body = {"token": owner.token("user.password_reset_requested"), "password": "lantern wagon"}
+    assert owner.post("/v1/auth/password-reset/confirm", body).status_code == 204
+    owner.password = body["password"]
+    export = owner.login().get("/v1/me/export").json()
+    account = export["account"]
+    assert (account["second_factor"], account["recovery_codes_left"]) == (False, 0)
+    assert (account["name"], account["phone"], account["email_verified"]) == (None, None, True)
+    assert (export["addresses"], export["known_addresses"]) == ([], ["127.0.0.1"])
+    owner.enrol()
 
 
 def test_an_admin_without_it_is_none_until_the_session_has_proved_it(stack, somebody):

@@ -166,6 +166,7 @@ def test_an_export_holds_all_that_is_kept(stack):
     assert export["account"] == somebody.get("/v1/me").json()
     assert [each["city"] for each in export["addresses"]] == ["K\u00f6ln"]
     assert [each["current"] for each in export["sessions"]] == [True]
+    assert export["api_keys"] == []
     assert export["known_addresses"] == ["127.0.0.1"]
     assert export["elsewhere"] == {"orders": "GET /v1/orders"}
 

@@ -216,6 +216,15 @@ def test_an_owner_has_at_most_a_hundred_keys(stack, boss):
         assert database.execute(left, (owner.id,)).fetchone()[0] == 0, "all of them have ended"
 
 
+def test_an_export_holds_the_keys_of_an_owner(stack, boss):
+    owner = admin(stack)
+    kept, ended = make_key(owner, name="Ada's warehouse"), make_key(owner)
+    assert owner.delete(f"/v1/admin/api-keys/{ended['id']}").status_code == 204
+    exported = owner.get("/v1/me/export").json()["api_keys"]
+    assert [each["id"] for each in exported] == [ended["id"], kept["id"]]
+    assert exported[1] == kept["key"] and exported[0]["revoked_at"]
+
+
 # ---- the revision that gateways follow ----
 
 

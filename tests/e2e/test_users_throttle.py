@@ -119,6 +119,28 @@ def test_one_address_cannot_try_many_accounts(stack):
     assert [each.status_code for each in answers] == [401] * ADDRESS + [429] * 2
 
 
+def test_who_shares_the_owners_address_takes_only_its_place_at_that_account(stack):
+    home = new_address()
+    owner, fresh = owner_at(stack, home), owner_at(stack, new_address())
+    while guess(stack, "spray-from-home@example.com", home).status_code != 429:
+        pass
+    for n in range(ADDRESS):
+        guess(stack, f"spray-from-home-{n}@example.com", home)
+    assert problem(Person(stack, fresh.email, PASSWORD, address=home).try_login()) == LIMITED
+    owner.login()
+    while guess(stack, owner.email, home).status_code != 429:
+        pass
+    assert problem(owner.try_login()) == LIMITED, "the pair is shared"
+    assert owner.post("/v1/auth/password-reset", {"email": owner.email}).status_code == 202
+    body = {
+        "token": owner.token("user.password_reset_requested"),
+        "password": "staple wagon lantern",
+    }
+    assert owner.post("/v1/auth/password-reset/confirm", body).status_code == 204
+    owner.password = body["password"]
+    owner.login()
+
+
 def test_logins_that_are_right_are_never_too_many(stack):
     owner = owner_at(stack, new_address())
     for _ in range(3 * ADDRESS):

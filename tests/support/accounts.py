@@ -21,6 +21,7 @@ QUICK = {
     "SOUK_USERS_ARGON2_MEMORY_KIB": "1024",
     "SOUK_USERS_ARGON2_OPERATIONS": "1",
     "SOUK_USERS_HASH_WAIT_MS": "20000",
+    "SOUK_WORKER_SLOTS": "10",  # eight may hash or wait for it at once, and one slot stays free
 }
 UNTHROTTLED = {
     f"SOUK_USERS_THROTTLE_{bucket}_BURST": "1000"

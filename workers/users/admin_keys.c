@@ -5,6 +5,7 @@
 #include "gen/metrics.h"
 #include "gen/users_handlers.h"
 #include "keys.h"
+#include "me.h"
 #include "rotate.h"
 #include "runtime/keeper.h"
 #include "souk/clock.h"
@@ -22,6 +23,9 @@ static const souk_pg_stmt_t s_list = {.name = "users_keys_list",
                                       .sql = "SELECT " KEY_SQL
                                              " FROM api_keys k WHERE $1::text IS NULL OR k.id < $1"
                                              " ORDER BY k.id DESC LIMIT $2"};
+const souk_pg_stmt_t users_api_keys_of = {
+    .name = "users_api_keys_of",
+    .sql = "SELECT " KEY_SQL " FROM api_keys k WHERE k.owner_id = $1 ORDER BY k.id DESC LIMIT 200"};
 static const souk_pg_stmt_t s_owner = {
     .name = "users_keys_owner",
     .sql = "SELECT array_to_string(u.roles, ' '), (SELECT count(*) FROM api_keys k"
@@ -71,8 +75,8 @@ static void s_fill_time(const souk_pg_rows_t *rows, size_t row, int column, unsi
     }
 }
 
-static souk_err_t s_fill(souk_ctx_t *ctx, const souk_pg_rows_t *rows, size_t row,
-                         users_api_key_t *key) {
+souk_err_t users_api_keys_fill(souk_ctx_t *ctx, const souk_pg_rows_t *rows, size_t row,
+                               users_api_key_t *key) {
     users_api_key_set_id(key, souk_pg_get_str(rows, row, 0));
     users_api_key_set_name(key, souk_pg_get_str(rows, row, 1));
     SOUK_TRY(s_fill_scopes(ctx, souk_pg_get_str(rows, row, 2), key));
@@ -106,7 +110,7 @@ souk_err_t users_api_keys_list(souk_ctx_t *ctx, const users_api_keys_list_req_t 
         return SOUK_ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
-        SOUK_TRY(s_fill(ctx, rows, i, &items[i]));
+        SOUK_TRY(users_api_keys_fill(ctx, rows, i, &items[i]));
     }
     return SOUK_OK;
 }
@@ -227,7 +231,7 @@ static souk_err_t s_insert_key(souk_ctx_t *ctx, const users_api_keys_create_req_
     souk_pg_time(&args, ends ? req->expires_at : INT64_MIN);
     const souk_pg_rows_t *rows;
     SOUK_TRY(souk_pg_run(ctx, &s_insert, &args, &rows));
-    SOUK_TRY(s_fill(ctx, rows, 0, &rep->key));
+    SOUK_TRY(users_api_keys_fill(ctx, rows, 0, &rep->key));
     souk_bits_set(&rep->bits, USERS_API_KEYS_CREATE_REP_KEY_BIT);
     users_api_keys_create_rep_set_id(rep, rep->key.id);
     users_api_keys_create_rep_set_secret(rep,
@@ -295,7 +299,7 @@ static souk_err_t s_revoke_do(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
         return SOUK_ERR_NOT_FOUND;
     }
     users_api_key_t key = {0};
-    SOUK_TRY(s_fill(ctx, rows, 0, &key));
+    SOUK_TRY(users_api_keys_fill(ctx, rows, 0, &key));
     SOUK_TRY(s_check_revocable(ctx, &rights, &key));
     return s_audit(ctx, "api_key.revoke", &key);
 }
@@ -332,7 +336,7 @@ souk_err_t users_keys_end_excess(souk_ctx_t *ctx, souk_str_t user_id, uint32_t r
     SOUK_TRY(souk_pg_run(ctx, &s_end_excess, &args, &rows));
     for (size_t i = 0; i < souk_pg_count(rows); i++) {
         users_api_key_t key = {0};
-        SOUK_TRY(s_fill(ctx, rows, i, &key));
+        SOUK_TRY(users_api_keys_fill(ctx, rows, i, &key));
         SOUK_TRY(s_audit(ctx, "api_key.revoke", &key));
     }
     return SOUK_OK;

@@ -11,8 +11,8 @@ static const souk_pg_stmt_t s_known = {
 
 static souk_err_t s_export_rows(souk_ctx_t *ctx, users_me_export_rep_t *rep) {
     souk_arena_t *arena = souk_ctx_arena(ctx);
-    static const souk_pg_stmt_t *const stmts[] = {&users_addresses_of, &users_sessions_of,
-                                                  &s_known};
+    static const souk_pg_stmt_t *const stmts[] = {&users_addresses_of, &users_sessions_of, &s_known,
+                                                  &users_api_keys_of};
     const souk_pg_rows_t *rows[SOUK_COUNT_OF(stmts)];
     for (size_t i = 0; i < SOUK_COUNT_OF(stmts); i++) {
         souk_pg_args_t args;
@@ -28,7 +28,8 @@ static souk_err_t s_export_rows(souk_ctx_t *ctx, users_me_export_rep_t *rep) {
     users_session_t *sessions =
         users_me_export_rep_new_sessions(rep, arena, souk_pg_count(rows[1]));
     souk_str_t *known = users_me_export_rep_new_known_addresses(rep, arena, souk_pg_count(rows[2]));
-    if (addresses == NULL || sessions == NULL || known == NULL) {
+    users_api_key_t *keys = users_me_export_rep_new_api_keys(rep, arena, souk_pg_count(rows[3]));
+    if (addresses == NULL || sessions == NULL || known == NULL || keys == NULL) {
         return SOUK_ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < souk_pg_count(rows[0]); i++) {
@@ -39,6 +40,9 @@ static souk_err_t s_export_rows(souk_ctx_t *ctx, users_me_export_rep_t *rep) {
     }
     for (size_t i = 0; i < souk_pg_count(rows[2]); i++) {
         known[i] = souk_pg_get_str(rows[2], i, 0);
+    }
+    for (size_t i = 0; i < souk_pg_count(rows[3]); i++) {
+        SOUK_TRY(users_api_keys_fill(ctx, rows[3], i, &keys[i]));
     }
     return SOUK_OK;
 }

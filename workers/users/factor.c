@@ -56,13 +56,19 @@ static souk_err_t s_show(souk_ctx_t *ctx, const users_account_t *account, const 
     return souk_arena_overflowed(arena) || uri.overflow ? SOUK_ERR_NO_MEMORY : SOUK_OK;
 }
 
+/* Whoever has registered with somebody else's address must not lock them out of it. */
+static souk_err_t s_check_free(const users_account_t *account) {
+    if (!account->email_verified) {
+        return SOUK_ERR_EMAIL_UNVERIFIED;
+    }
+    return account->totp_sealed.data != NULL ? SOUK_ERR_TOTP_ACTIVE : SOUK_OK;
+}
+
 static souk_err_t s_enrol(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_t *service = souk_ctx_service(ctx);
     users_account_t account = {0};
     SOUK_TRY(users_actor_again(ctx, arg, &account));
-    if (account.totp_sealed.data != NULL) {
-        return SOUK_ERR_TOTP_ACTIVE;
-    }
+    SOUK_TRY(s_check_free(&account));
     uint8_t secret[USERS_TOTP_SECRET_BYTES];
     souk_random(secret, sizeof(secret));
     souk_str_t plain = {.data = (const char *)secret, .size = sizeof(secret)}, sealed;
@@ -116,9 +122,7 @@ static souk_err_t s_confirm(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     const users_t *service = souk_ctx_service(ctx);
     users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, true, &account));
-    if (account.totp_sealed.data != NULL) {
-        return SOUK_ERR_TOTP_ACTIVE;
-    }
+    SOUK_TRY(s_check_free(&account));
     if (account.totp_pending.data == NULL) {
         return SOUK_ERR_TOTP_INACTIVE;
     }

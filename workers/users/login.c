@@ -57,9 +57,11 @@ static souk_err_t s_find_account(souk_ctx_t *ctx, login_t *self) {
     }
     self->buckets[self->buckets_count++] =
         users_bucket(service, USERS_BUCKET_LOGIN_PAIR, self->folded, address);
-    self->buckets[self->buckets_count++] =
-        users_bucket(service, USERS_BUCKET_LOGIN_ADDRESS, SOUK_STR(""), address);
+    /* Where the owner is known only the pair counts: others who share the address, and guessers
+     * elsewhere, take nothing from the owner but that. */
     if (!is_known) {
+        self->buckets[self->buckets_count++] =
+            users_bucket(service, USERS_BUCKET_LOGIN_ADDRESS, SOUK_STR(""), address);
         self->buckets[self->buckets_count++] =
             users_bucket(service, USERS_BUCKET_LOGIN_ACCOUNT, self->folded, SOUK_STR(""));
     }

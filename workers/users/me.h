@@ -11,6 +11,8 @@ SOUK_MUST_CHECK souk_err_t users_sessions_fill(souk_ctx_t *ctx, const souk_pg_ro
                                                size_t row, users_session_t *ret_session);
 SOUK_MUST_CHECK souk_err_t users_address_fill(const souk_pg_rows_t *rows, size_t row,
                                               users_saved_address_t *ret_address);
-extern const souk_pg_stmt_t users_sessions_of, users_addresses_of;
+SOUK_MUST_CHECK souk_err_t users_api_keys_fill(souk_ctx_t *ctx, const souk_pg_rows_t *rows,
+                                               size_t row, users_api_key_t *ret_key);
+extern const souk_pg_stmt_t users_sessions_of, users_addresses_of, users_api_keys_of;
 
 #endif

@@ -1,5 +1,6 @@
 #include "password.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -95,6 +96,7 @@ struct users_hasher {
     pthread_mutex_t mutex;
     pthread_cond_t left;
     uint32_t running; /* under mutex */
+    uint32_t waiting; /* under mutex */
     uint64_t count;   /* under mutex */
 };
 
@@ -107,7 +109,8 @@ static bool s_hash(const users_hasher_t *self, souk_str_t password,
 }
 
 users_hasher_t *users_hasher_new(const users_hasher_options_t *options) {
-    souk_assert(options->running_max > 0 && sodium_init() >= 0);
+    souk_assert(options->running_max > 0 && options->inside_max >= options->running_max);
+    souk_assert(sodium_init() >= 0);
     users_hasher_t *self = calloc(1, sizeof(*self));
     souk_assert(self != NULL);
     self->options = *options;
@@ -146,11 +149,14 @@ static souk_err_t s_enter(users_hasher_t *self, uint32_t timeout_ms) {
     until.tv_sec += nanoseconds / 1000000000;
     until.tv_nsec = nanoseconds % 1000000000;
     pthread_mutex_lock(&self->mutex);
-    int rc = 0;
+    bool full = self->running + self->waiting >= self->options.inside_max;
+    int rc = full ? ETIMEDOUT : 0;
+    self->waiting++;
     while (rc == 0 && self->running == self->options.running_max) {
         rc = pthread_cond_timedwait(&self->left, &self->mutex, &until);
     }
-    bool entered = self->running < self->options.running_max;
+    self->waiting--;
+    bool entered = !full && self->running < self->options.running_max;
     if (entered) {
         self->running++;
         self->count++;

@@ -27,14 +27,16 @@ typedef struct {
     uint64_t operations;
     size_t memory_bytes;
     uint32_t running_max;
-    uint32_t wait_ms; /* how long a call waits for its turn */
+    uint32_t inside_max; /* running and waiting; one more is refused at once */
+    uint32_t wait_ms;    /* how long a call waits for its turn */
 } users_hasher_options_t;
 
 /* Hashes once itself, for users_hasher_verify of nobody. */
 users_hasher_t *users_hasher_new(const users_hasher_options_t *options);
 void users_hasher_destroy(users_hasher_t **self_p);
 
-/* Any thread. At most wait_ms and timeout_ms for a turn, then SOUK_ERR_OVERLOADED. */
+/* Any thread. At most wait_ms and timeout_ms for a turn, then SOUK_ERR_OVERLOADED; at once
+ * where as many are inside as may be. */
 SOUK_MUST_CHECK souk_err_t users_hasher_make(users_hasher_t *self, souk_str_t password,
                                              uint32_t timeout_ms,
                                              char ret_hash[USERS_HASH_BYTES_MAX]);

@@ -18,6 +18,25 @@ static const souk_pg_stmt_t s_end_tokens = {
     .name = "users_password_end_tokens",
     .sql = "DELETE FROM one_time_tokens WHERE user_id = $1 AND kind = 'password'"};
 
+/* What somebody may have put into an account whose address was never confirmed: it is not the
+ * owner's, or they put it there again. */
+static const souk_pg_stmt_t s_drops[] = {
+    {.name = "users_reset_drop_addresses", .sql = "DELETE FROM addresses WHERE user_id = $1"},
+    {.name = "users_reset_drop_known", .sql = "DELETE FROM known_addresses WHERE user_id = $1"},
+    {.name = "users_reset_drop_profile",
+     .sql = "UPDATE users SET name = NULL, name_folded = NULL, phone = NULL WHERE id = $1"},
+};
+
+static souk_err_t s_drop_foreign(souk_ctx_t *ctx, souk_str_t user_id) {
+    for (size_t i = 0; i < SOUK_COUNT_OF(s_drops); i++) {
+        souk_pg_args_t args;
+        souk_pg_args_init(&args, souk_ctx_arena(ctx));
+        souk_pg_str(&args, user_id);
+        SOUK_TRY(souk_pg_post(ctx, &s_drops[i], &args));
+    }
+    return users_second_factor_end(ctx, user_id);
+}
+
 /* Inside a write that holds the row. */
 static souk_err_t s_change(souk_ctx_t *ctx, const users_account_t *account, souk_str_t hash,
                            bool proves_address) {
@@ -117,6 +136,9 @@ static souk_err_t s_reset_confirm(souk_ctx_t *ctx, const void *arg, void *ret_re
     users_account_t account = {0};
     SOUK_TRY(users_token_claim(ctx, USERS_TOKEN_PASSWORD, self->token, self->user_id, &account));
     SOUK_TRY(users_sessions_end(ctx, account.id, SOUK_STR("")));
+    if (!account.email_verified) {
+        SOUK_TRY(s_drop_foreign(ctx, account.id));
+    }
     SOUK_TRY(s_change(ctx, &account, self->hash, true));
     SOUK_TRY(users_address_known(ctx, account.id));
     const users_bucket_t bucket = users_bucket(souk_ctx_service(ctx), USERS_BUCKET_LOGIN_PAIR,

@@ -67,8 +67,13 @@ static souk_err_t s_change(const users_t *service, souk_pg_t *pg, souk_arena_t *
     return s_insert_key(service, pg, arena, "next");
 }
 
+/* There is none that signs. A next key is the best of those that there are: gateways know it. */
 static souk_err_t s_first(const users_t *service, souk_pg_t *pg, souk_arena_t *arena) {
-    SOUK_TRY(s_insert_key(service, pg, arena, "active"));
+    const souk_pg_rows_t *rows;
+    SOUK_TRY(souk_pg_exec(pg, USERS_STEP_MS, arena, &s_activate, NULL, &rows));
+    if (souk_pg_affected(rows) == 0) {
+        SOUK_TRY(s_insert_key(service, pg, arena, "active"));
+    }
     return s_insert_key(service, pg, arena, "next");
 }
 

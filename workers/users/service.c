@@ -58,10 +58,14 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
     self->hashes = souk_metric(SOUK_METRIC_USERS_HASHES_TOTAL, NULL);
     self->hashes_running = souk_metric(SOUK_METRIC_USERS_HASHES_RUNNING, NULL);
     self->keys_age = souk_metric(SOUK_METRIC_USERS_KEYS_AGE_SECONDS, NULL);
+    /* One slot stays free for calls that hash nothing: refreshes, profiles, admins. */
+    uint32_t inside_max = config->slots > 1 ? (uint32_t)config->slots - 1 : 1;
+    uint32_t running_max = (uint32_t)config->users_hashes_max;
     const users_hasher_options_t options = {
         .operations = (uint64_t)config->users_argon2_operations,
         .memory_bytes = (size_t)config->users_argon2_memory_kib * 1024,
-        .running_max = (uint32_t)config->users_hashes_max,
+        .running_max = running_max < inside_max ? running_max : inside_max,
+        .inside_max = inside_max,
         .wait_ms = (uint32_t)config->users_hash_wait_ms,
     };
     self->hasher = users_hasher_new(&options);

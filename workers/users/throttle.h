@@ -9,7 +9,7 @@
 typedef enum {
     USERS_BUCKET_LOGIN_PAIR,    /* account and address */
     USERS_BUCKET_LOGIN_ACCOUNT, /* account, from addresses that it does not know */
-    USERS_BUCKET_LOGIN_ADDRESS, /* address */
+    USERS_BUCKET_LOGIN_ADDRESS, /* address, to accounts that do not know it */
     USERS_BUCKET_REGISTER,      /* address */
     USERS_BUCKET_MAIL_ADDRESS,  /* address */
     USERS_BUCKET_MAIL_RESET,    /* account */

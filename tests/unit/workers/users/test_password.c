@@ -69,7 +69,7 @@ Test(password, too_long_a_text_is_no_password) {
 
 Test(password, a_hash_is_of_its_password_only_and_knows_its_parameters) {
     users_hasher_options_t options = {
-        .operations = 1, .memory_bytes = 8192, .running_max = 1, .wait_ms = 1000};
+        .operations = 1, .memory_bytes = 8192, .running_max = 1, .inside_max = 1, .wait_ms = 1000};
     users_hasher_t *hasher = users_hasher_new(&options);
     char hash[USERS_HASH_BYTES_MAX], other[USERS_HASH_BYTES_MAX];
     souk_str_t password = SOUK_STR("correct horse");

@@ -36,9 +36,12 @@ static void *s_thread(void *arg) {
     return NULL;
 }
 
-static void s_run(uint32_t timeout_ms, size_t memory_bytes) {
-    const users_hasher_options_t options = {
-        .operations = 1, .memory_bytes = memory_bytes, .running_max = 2, .wait_ms = 60000};
+static void s_run(uint32_t timeout_ms, size_t memory_bytes, uint32_t inside_max) {
+    const users_hasher_options_t options = {.operations = 1,
+                                            .memory_bytes = memory_bytes,
+                                            .running_max = 2,
+                                            .inside_max = inside_max,
+                                            .wait_ms = 60000};
     s_work_t work = {
         .hasher = users_hasher_new(&options), .running_max = 2, .timeout_ms = timeout_ms};
     pthread_t threads[THREADS];
@@ -53,11 +56,16 @@ static void s_run(uint32_t timeout_ms, size_t memory_bytes) {
 }
 
 int main(void) {
-    s_run(60000, 8192);
+    s_run(60000, 8192, THREADS);
     CHECK(atomic_load(&s_overloaded) == 0 && atomic_load(&s_done) == THREADS * ROUNDS);
-    s_run(0,
-          (size_t)1 << 24); /* nobody waits: with two places for eight threads some are refused */
+    s_run(0, (size_t)1 << 24,
+          THREADS); /* nobody waits: with two places for eight threads some are refused */
     CHECK(atomic_load(&s_overloaded) > 0);
-    CHECK(atomic_load(&s_done) + atomic_load(&s_overloaded) == 2 * THREADS * ROUNDS);
+    /* There is time enough, but no more than three may be inside: the others are refused at once.
+     */
+    unsigned before = atomic_load(&s_overloaded);
+    s_run(60000, (size_t)1 << 24, 3);
+    CHECK(atomic_load(&s_overloaded) > before);
+    CHECK(atomic_load(&s_done) + atomic_load(&s_overloaded) == 3 * THREADS * ROUNDS);
     return atomic_load(&s_failures) == 0 ? 0 : 1;
 }
