@@ -131,6 +131,11 @@ def test_made_read_changed_and_deleted(stack, staff, shelf, kind):
     assert rows[0][2] is None and rows[2][3] is None
     assert rows[0][3] == rows[1][2] and rows[1][3] == rows[2][2]
     assert all(row[1] and row[4] for row in rows)
+    entries = staff.read(f"audit/orders?target={where(made)}").json()["data"]
+    assert [
+        (each["action"], each["actor"], each["before"], each["after"], each["request_id"])
+        for each in reversed(entries)
+    ] == rows
 
 
 def test_a_name_is_taken_once(staff, kind):
@@ -402,3 +407,35 @@ def test_discount_codes_page_by_page(staff):
         path = following and f"discount-codes?limit=2&cursor={following}"
     assert found == sorted(found)
     assert made <= set(found)
+
+
+def test_the_log_comes_in_pages(staff, shelf):
+    """Acts that say much end a page early; nothing is left out and nothing comes twice."""
+    skus = [f"LOG-{'X' * 50}-{n:03}" for n in range(500)]
+    shelf.sql(
+        "INSERT INTO skus (sku, product_id, variant_id, product_slug, name, option_values, price, currency, sellable, revision, updated_at)"
+        " SELECT sku, 'prod_log', sku, 'log', 'Log', '{}', 100, 'EUR', true, 1, now() FROM unnest(%s::text[]) AS s (sku)",
+        skus,
+    )
+    items = [{"sku": sku, "quantity": 1} for sku in skus]
+    for _ in range(6):
+        answer = staff.write("POST", "stock/receive", key=uuid.uuid4().hex, items=items)
+        assert answer.status_code == 200, answer.text
+    staff.made("shipping-methods", **method())
+    wanted = shelf.sql("SELECT id FROM audit ORDER BY id DESC")
+    for limit in (3, 100):
+        found, sizes, cursor = [], [], ""
+        while cursor is not None:
+            answer = staff.read(f"audit/orders?limit={limit}{cursor}")
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            assert page["page"]["limit"] == limit
+            sizes.append(len(page["data"]))
+            found += [each["id"] for each in page["data"]]
+            cursor = page["page"]["next"] and f"&cursor={page['page']['next']}"
+        assert [(each,) for each in found] == wanted
+        assert 0 < sizes[0] <= 7 and max(sizes) <= limit
+    many = staff.read("audit/orders?target=500%20SKUs&limit=1").json()["data"]
+    assert [len(each["after"]) for each in many] == [500]
+    assert staff.read("audit/orders?actor=nobody").json()["data"] == []
+    refused(staff.read("audit/orders?cursor=1"), 400, "malformed")

@@ -3,7 +3,7 @@
 #include <msgpack.h>
 #include <stdlib.h>
 
-#include "json_mp.h"
+#include "souk/json_mp.h"
 #include "password.h"
 #include "seal.h"
 #include "souk/mp.h"
@@ -55,7 +55,7 @@ static void s_password(souk_str_t text, souk_arena_t *arena) {
 static void s_json(souk_str_t text, souk_arena_t *arena) {
     souk_buf_t buf;
     souk_buf_init(&buf, 1 << 20);
-    if (users_json_to_mp(text, arena, &buf) == SOUK_OK && !buf.overflow) {
+    if (souk_json_to_mp(text, arena, &buf) == SOUK_OK && !buf.overflow) {
         souk_mp_cursor_t cursor;
         souk_mp_cursor_init(&cursor, buf.data, buf.size);
         souk_err_t err = souk_mp_skip(&cursor);

@@ -1,4 +1,4 @@
-#include "json_mp.h"
+#include "souk/json_mp.h"
 
 #include "souk/json.h"
 #include "souk/mp.h"
@@ -69,7 +69,7 @@ static souk_err_t s_write(const souk_json_reader_t *reader, const souk_json_toke
     return SOUK_OK;
 }
 
-souk_err_t users_json_to_mp(souk_str_t json, souk_arena_t *arena, souk_buf_t *buf) {
+souk_err_t souk_json_to_mp(souk_str_t json, souk_arena_t *arena, souk_buf_t *buf) {
     souk_json_reader_t reader;
     souk_json_reader_init(&reader, json, arena);
     souk_json_token_t token;

@@ -2,14 +2,14 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "json_mp.h"
+#include "souk/json_mp.h"
 
 static const char *s_hex(const char *json) {
     static char text[200];
     souk_arena_t *arena = souk_arena_new(65536, 0);
     souk_buf_t buf;
     souk_buf_init(&buf, 90);
-    souk_err_t err = users_json_to_mp(souk_str_of(json), arena, &buf);
+    souk_err_t err = souk_json_to_mp(souk_str_of(json), arena, &buf);
     text[0] = '\0';
     for (size_t i = 0; err == SOUK_OK && i < buf.size; i++) {
         snprintf(text + 2 * i, sizeof(text) - 2 * i, "%02x", buf.data[i]);
