@@ -281,6 +281,7 @@ def _method_row(one: Method) -> str:
     return (
         f"    {{.name = {c_str(one.name)}, .request = &{one.c}_req_type, .reply = &{one.c}_rep_type, {run}, "
         f".lane = SOUK_LANE_{one.lane.upper()}, .class_ = SOUK_CLASS_{one.cls.upper()}, "
+        f".key_required = {'true' if one.key == 'required' else 'false'}, "
         f".memory_bytes_max = {one.memory_bytes_max}, .reply_bytes_max = {one.reply_bytes_max}}},\n"
     )
 

@@ -42,11 +42,25 @@ static souk_refused_t s_check(const souk_worker_t *self, const souk_row_t *row,
     return req->timeout_ms <= self->config->deadline_margin_ms ? SOUK_REFUSED_DEADLINE : 0;
 }
 
+/* Whether what the request says of itself holds. The broker goes by its class when a worker dies:
+ * of a write that comes as a read it would make two. Unkeyed is never given away again, so it may
+ * stand for each that does not live by its key. */
+static bool s_is_fit(const souk_method_t *method, const souk_req_t *req) {
+    if (method->key_required && (req->key.data == NULL || req->key_hash.data == NULL)) {
+        return false;
+    }
+    return req->class_ == method->class_ || req->class_ == SOUK_CLASS_UNKEYED;
+}
+
 static void s_on_req(souk_worker_t *self, souk_link_t *link, const souk_envelope_t *envelope) {
     const souk_req_t *req = &envelope->as.req;
     souk_row_t *row = s_find(self, req->service, req->method);
     if (row == NULL) {
         s_send_err(self, link, req->corr, SOUK_ERR_UNKNOWN_METHOD);
+        return;
+    }
+    if (!s_is_fit(row->method, req)) {
+        s_send_err(self, link, req->corr, SOUK_ERR_MALFORMED);
         return;
     }
     souk_refused_t refused = s_check(self, row, req);

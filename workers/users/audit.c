@@ -1,7 +1,7 @@
 /* What staff did to accounts and keys, read. */
-#include "rights.h"
 #include "runtime/audit.h"
 #include "gen/users_handlers.h"
+#include "rights.h"
 
 souk_err_t users_audit_list(souk_ctx_t *ctx, const users_audit_list_req_t *req,
                             users_audit_list_rep_t *ret_rep) {

@@ -178,6 +178,10 @@ static const souk_method_t s_methods[] = {
     LAB_METHOD("fail", SOUK_LANE_INLINE, .run = s_fail),
     LAB_METHOD("big", SOUK_LANE_INLINE, .run = s_big),
     LAB_METHOD("hog", SOUK_LANE_INLINE, .run = s_hog),
+    LAB_METHOD("write", SOUK_LANE_INLINE, .run = s_spin, .class_ = SOUK_CLASS_UNKEYED),
+    LAB_METHOD("put", SOUK_LANE_INLINE, .run = s_spin, .class_ = SOUK_CLASS_KEYED),
+    LAB_METHOD("place", SOUK_LANE_INLINE, .run = s_spin, .class_ = SOUK_CLASS_KEYED,
+               .key_required = true),
 };
 
 /* ---- Life

@@ -76,6 +76,43 @@ def test_an_unknown_method_or_service(serving):
     assert broker.call("nobody", "echo")[1]["code"] == "unknown_method"
 
 
+READ, KEYED, UNKEYED, EXTERNAL = range(4)
+
+
+@pytest.mark.parametrize(
+    ("method", "class_", "key", "key_hash", "fits"),
+    [
+        ("spin", READ, None, None, True),
+        ("spin", UNKEYED, None, None, True),
+        ("spin", KEYED, "k", bytes(32), False),
+        ("write", UNKEYED, None, None, True),
+        ("write", READ, None, None, False),
+        ("write", KEYED, "k", bytes(32), False),
+        ("write", EXTERNAL, None, None, False),
+        ("put", KEYED, "k", bytes(32), True),
+        ("put", UNKEYED, None, None, True),
+        ("put", READ, None, None, False),
+        ("place", KEYED, "k", bytes(32), True),
+        ("place", KEYED, "k", None, False),
+        ("place", UNKEYED, None, None, False),
+        ("place", READ, None, None, False),
+    ],
+)
+def test_a_request_is_of_the_class_of_its_method(serving, method, class_, key, key_hash, fits):
+    """Else a broker would give a write away twice."""
+    broker, _ = serving
+    request = broker.request("lab", method, {"name": "x", "number": 0})
+    request[6], request[10], request[11] = class_, key, key_hash
+    broker.send(request)
+    answer = broker.answer(request[2])
+    if fits:
+        assert answer[1] == REP
+    else:
+        assert answer[1] == ERR and msgpack.unpackb(answer[5])["code"] == "malformed"
+    broker.settle()
+    assert broker.call("diag", "echo", {"text": "x"})[0] == REP, "its place is free again"
+
+
 def test_a_req_that_breaks_the_protocol_is_answered_when_corr_can_be_read(serving):
     broker, _ = serving
     request = broker.request("diag", "echo", {"text": "x"})

@@ -34,6 +34,7 @@ typedef struct {
     souk_batch_fn run_batch; /* batch */
     souk_lane_t lane;
     souk_class_t class_;
+    bool key_required; /* keyed: never without a key; else it may come as unkeyed */
     size_t memory_bytes_max, reply_bytes_max;
 } souk_method_t;
 
