@@ -13,6 +13,8 @@ ADDRESS = {
     "country": "GB",
 }
 
+pytestmark = pytest.mark.smoke
+
 
 @pytest.fixture(scope="module")
 def shop(servers):
