@@ -6,6 +6,7 @@ import socket
 import pytest
 from openapi_spec_validator import validate
 from support.api import Api, product
+from support.stack import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_request_ids_and_traces_come_back(api):
 def test_the_request_id_is_in_the_worker_log_of_a_failure(stack, api):
     """One id finds a request in the gateway's log."""
     api.get("/v1/products/none-such", headers={"X-Request-Id": "find-me-in-the-log"})
-    assert "find-me-in-the-log" in stack["gateway"].log()
+    wait_for(lambda: "find-me-in-the-log" in stack["gateway"].log(), 30, "the line in the log")
 
 
 def test_the_description_is_valid_and_complete(api):
