@@ -3,9 +3,9 @@
 #include <msgpack.h>
 #include <stdlib.h>
 
-#include "souk/json_mp.h"
 #include "password.h"
 #include "seal.h"
+#include "souk/json_mp.h"
 #include "souk/mp.h"
 #include "token.h"
 #include "totp.h"
