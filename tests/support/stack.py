@@ -21,6 +21,7 @@ import time
 import uuid
 from pathlib import Path
 
+import psutil
 import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -133,9 +134,14 @@ class Process:
         os.kill(self.pid, signum)
 
     def kill(self):
-        """SIGKILL, and wait until it is gone."""
+        """SIGKILL, and wait until it is gone, its children too: PostgreSQL's outlive it by a moment, and hold the memory without which it does not start again."""
+        children = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self.pid).children(recursive=True)
         self.popen.kill()
         self.popen.wait(STOP_TIMEOUT_S)
+        _, alive = psutil.wait_procs(children, STOP_TIMEOUT_S)
+        assert not alive, f"children of {self.label} outlive it: {alive}"
 
     def stop(self, timeout_s=STOP_TIMEOUT_S):
         """Ask it to end and return its exit code; an error when it does not within the time."""
