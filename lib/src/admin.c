@@ -8,6 +8,7 @@
 #include "souk/clock.h"
 #include "souk/json.h"
 #include "souk/metrics.h"
+#include "souk/thread.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,7 +16,6 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -303,16 +303,6 @@ static void *s_run(void *arg) {
     return NULL;
 }
 
-/* The thread takes no signals: they belong to the main loop. */
-static bool s_start_thread(souk_admin_t *self) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&self->thread, NULL, s_run, self) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 static souk_err_t s_listen(const char *address, uint16_t port, int *ret_fd, uint16_t *ret_port) {
     struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
                              .ai_socktype = SOCK_STREAM};
@@ -364,7 +354,7 @@ souk_err_t souk_admin_start(const char *address, uint16_t port, const souk_admin
     for (size_t i = 0; i < S_CONNECTIONS_MAX; i++) {
         self->connections[i].fd = -1;
     }
-    if (self->wake < 0 || !s_start_thread(self)) {
+    if (self->wake < 0 || !souk_thread_start(&self->thread, s_run, self)) {
         if (self->wake >= 0) {
             close(self->wake);
         }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "souk/thread.h"
+
 struct souk_mailbox {
     pthread_mutex_t mutex;
     pthread_cond_t filled; /* monotonic clock */
@@ -38,15 +40,8 @@ souk_mailbox_t *souk_mailbox_new(size_t items_max, void (*notify)(void *arg), vo
     if (self == NULL) {
         return NULL;
     }
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    int rc = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    souk_assert(rc == 0);
-    rc = pthread_mutex_init(&self->mutex, NULL);
-    souk_assert(rc == 0);
-    rc = pthread_cond_init(&self->filled, &attr);
-    souk_assert(rc == 0);
-    pthread_condattr_destroy(&attr);
+    souk_assert(pthread_mutex_init(&self->mutex, NULL) == 0);
+    souk_cond_init(&self->filled);
     self->notify = notify;
     self->notify_arg = arg;
     self->items_max = items_max;

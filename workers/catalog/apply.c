@@ -8,6 +8,7 @@
 #include "souk/arena.h"
 #include "souk/clock.h"
 #include "souk/log.h"
+#include "souk/thread.h"
 
 #define MAILBOX_ITEMS 256
 #define SLICE_US 1000
@@ -130,11 +131,7 @@ catalog_apply_t *catalog_apply_new(souk_loop_t *loop) {
     self->loop = loop;
     self->mailbox = souk_mailbox_new(MAILBOX_ITEMS, s_wake, self);
     catalog_gate_init(&self->gate, s_wake, self);
-    pthread_condattr_t attr;
-    souk_assert(pthread_condattr_init(&attr) == 0);
-    souk_assert(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    souk_assert(pthread_cond_init(&self->applied, &attr) == 0);
-    pthread_condattr_destroy(&attr);
+    souk_cond_init(&self->applied);
     souk_assert(pthread_mutex_init(&self->mutex, NULL) == 0);
     return self;
 }

@@ -1,7 +1,6 @@
 #include "availability.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -15,6 +14,7 @@
 #include "souk/mailbox.h"
 #include "souk/metrics.h"
 #include "souk/schema.h"
+#include "souk/thread.h"
 
 #define US_PER_MS ((int64_t)1000)
 /* A state as of longer ago is not shown. */
@@ -252,17 +252,9 @@ static void s_wake(void *arg) {
 }
 
 static void s_start_thread(catalog_availability_t *self) {
-    pthread_condattr_t attr;
-    souk_assert(pthread_condattr_init(&attr) == 0);
-    souk_assert(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    souk_assert(pthread_cond_init(&self->wake, &attr) == 0);
-    pthread_condattr_destroy(&attr);
+    souk_cond_init(&self->wake);
     souk_assert(pthread_mutex_init(&self->mutex, NULL) == 0);
-    sigset_t all, before;
-    sigfillset(&all);
-    souk_assert(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-    souk_assert(pthread_create(&self->thread, NULL, s_run, self) == 0);
-    souk_assert(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    souk_assert(souk_thread_start(&self->thread, s_run, self));
 }
 
 souk_err_t catalog_availability_new(const catalog_availability_options_t *options,

@@ -1,6 +1,5 @@
 #include "follow.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -10,6 +9,7 @@
 #include "souk/clock.h"
 #include "souk/log.h"
 #include "souk/metrics.h"
+#include "souk/thread.h"
 #include "trim.h"
 
 #define RETRY_MS 1000
@@ -276,17 +276,9 @@ souk_err_t catalog_follow_new(const catalog_follow_options_t *options, catalog_a
     self->trim_at_us = souk_clock_mono_us() + (int64_t)options->trim_interval_ms * US_PER_MS;
     self->snapshot_at_us =
         souk_clock_mono_us() + (int64_t)options->snapshot_interval_ms * US_PER_MS;
-    pthread_condattr_t attr;
-    souk_assert(pthread_condattr_init(&attr) == 0);
-    souk_assert(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    souk_assert(pthread_cond_init(&self->wake, &attr) == 0);
-    pthread_condattr_destroy(&attr);
+    souk_cond_init(&self->wake);
     souk_assert(pthread_mutex_init(&self->mutex, NULL) == 0);
-    sigset_t all, before;
-    sigfillset(&all);
-    souk_assert(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-    souk_assert(pthread_create(&self->thread, NULL, s_run, self) == 0);
-    souk_assert(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    souk_assert(souk_thread_start(&self->thread, s_run, self));
     *ret_self = self;
     return SOUK_OK;
 }

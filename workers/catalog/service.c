@@ -14,6 +14,7 @@
 #include "gen/metrics.h"
 #include "souk/log.h"
 #include "souk/metrics.h"
+#include "souk/thread.h"
 
 struct catalog_service {
     const souk_worker_config_t *config;
@@ -128,11 +129,7 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
     catalog_service_t *self = calloc(1, sizeof *self);
     souk_assert(self != NULL);
     self->config = config;
-    pthread_condattr_t attr;
-    souk_assert(pthread_condattr_init(&attr) == 0);
-    souk_assert(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    souk_assert(pthread_cond_init(&self->writer_left, &attr) == 0);
-    pthread_condattr_destroy(&attr);
+    souk_cond_init(&self->writer_left);
     souk_assert(pthread_mutex_init(&self->mutex, NULL) == 0);
     self->apply = catalog_apply_new(loop);
     if (config->snapshot_directory[0] != '\0') {

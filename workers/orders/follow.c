@@ -14,6 +14,7 @@
 #include "souk/log.h"
 #include "souk/metrics.h"
 #include "souk/schema.h"
+#include "souk/thread.h"
 
 #define PAGE_CHANGES_MAX 500
 #define SLICE_SKUS 500
@@ -391,11 +392,7 @@ souk_err_t orders_follow_new(const souk_worker_config_t *config, orders_follow_t
     souk_assert(self != NULL);
     self->config = config;
     (void)souk_id_new("wrk_", self->holder);
-    pthread_condattr_t attr;
-    souk_assert(pthread_condattr_init(&attr) == 0);
-    souk_assert(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    souk_assert(pthread_cond_init(&self->left, &attr) == 0);
-    pthread_condattr_destroy(&attr);
+    souk_cond_init(&self->left);
     souk_assert(pthread_mutex_init(&self->mutex, NULL) == 0);
     self->metrics.holder = souk_metric(SOUK_METRIC_ORDERS_FOLLOW_HOLDER, NULL);
     self->metrics.lag = souk_metric(SOUK_METRIC_ORDERS_FOLLOW_LAG_REVISIONS, NULL);

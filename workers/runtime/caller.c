@@ -4,7 +4,6 @@
 #include "runtime/caller.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -13,6 +12,7 @@
 #include "souk/log.h"
 #include "souk/loop.h"
 #include "souk/mailbox.h"
+#include "souk/thread.h"
 
 #define PENDING_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define US_PER_MS 1000
@@ -127,11 +127,7 @@ souk_err_t souk_caller_new(const char *front, const char *name, souk_caller_t **
     }
     self->calls = souk_mailbox_new(SOUK_CALLER_CALLS_MAX, s_wake, self);
     souk_loop_on_wake(self->loop, s_on_wake, self);
-    sigset_t all, before;
-    sigfillset(&all);
-    souk_assert(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-    souk_assert(pthread_create(&self->thread, NULL, s_run, self) == 0);
-    souk_assert(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    souk_assert(souk_thread_start(&self->thread, s_run, self));
     *ret_self = self;
     return SOUK_OK;
 }

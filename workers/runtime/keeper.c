@@ -9,6 +9,7 @@
 #include "souk/clock.h"
 #include "souk/id.h"
 #include "souk/log.h"
+#include "souk/thread.h"
 
 #define MEMORY_BYTES_MAX ((size_t)16 * 1024 * 1024)
 #define MEMORY_KEEP_BYTES ((size_t)64 * 1024)
@@ -212,11 +213,7 @@ souk_err_t souk_keeper_new(const souk_keeper_options_t *options, souk_keeper_t *
     s_make_rows(self, options);
     size_t memory = options->memory_bytes_max != 0 ? options->memory_bytes_max : MEMORY_BYTES_MAX;
     self->arena = souk_arena_new(memory, memory < MEMORY_KEEP_BYTES ? memory : MEMORY_KEEP_BYTES);
-    pthread_condattr_t attr;
-    souk_assert(pthread_condattr_init(&attr) == 0);
-    souk_assert(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    souk_assert(pthread_cond_init(&self->woken, &attr) == 0);
-    pthread_condattr_destroy(&attr);
+    souk_cond_init(&self->woken);
     souk_assert(pthread_mutex_init(&self->mutex, NULL) == 0);
     if (pthread_create(&self->thread, NULL, s_main, self) != 0) {
         s_free(self);

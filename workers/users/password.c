@@ -8,6 +8,7 @@
 
 #include "souk/json.h"
 #include "souk/text.h"
+#include "souk/thread.h"
 
 _Static_assert(crypto_pwhash_STRBYTES <= USERS_HASH_BYTES_MAX, "a hash has room");
 
@@ -120,11 +121,7 @@ users_hasher_t *users_hasher_new(const users_hasher_options_t *options) {
         s_hash(self, (souk_str_t){.data = password, .size = sizeof(password)}, self->nobody);
     souk_assert(hashed);
     sodium_memzero(password, sizeof(password));
-    pthread_condattr_t attr;
-    souk_assert(pthread_condattr_init(&attr) == 0);
-    souk_assert(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-    souk_assert(pthread_cond_init(&self->left, &attr) == 0);
-    pthread_condattr_destroy(&attr);
+    souk_cond_init(&self->left);
     souk_assert(pthread_mutex_init(&self->mutex, NULL) == 0);
     return self;
 }
