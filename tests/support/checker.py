@@ -148,7 +148,7 @@ class Checker:
         orders = self.rows("SELECT id, status, version FROM orders")
         events, outbox = {}, {}
         for order, sequence, kind in self.rows(
-            "SELECT order_id, sequence, type FROM order_events ORDER BY order_id, sequence"
+            "SELECT order_id, sequence, type FROM order_history ORDER BY order_id, sequence"
         ):
             events.setdefault(order, []).append((sequence, kind.removeprefix("order.")))
         for order, sequence in self.rows(

@@ -1,4 +1,4 @@
-/* One order of a batch, from its request to the row that place_orders is asked to write. */
+/* One order of a batch, from its request to the row that place_batch is asked to write. */
 #ifndef ORDERS_DRAFT_H
 #define ORDERS_DRAFT_H
 
@@ -41,7 +41,7 @@ SOUK_MUST_CHECK souk_err_t orders_draft_make(const orders_draft_input_t *in,
                                              const orders_ground_t *ground, int64_t number,
                                              orders_draft_t *ret);
 
-/* What place_orders said against it: the line (from 1) for which `remaining` are left; the code is
+/* What place_batch said against it: the line (from 1) for which `remaining` are left; the code is
  * used up. */
 void orders_draft_lacks_stock(orders_draft_t *self, souk_arena_t *arena, int64_t line,
                               int64_t remaining);

@@ -1,5 +1,5 @@
 /* What the totals of a batch of orders rest on, read in one round trip: carts, SKUs, discount
- * codes, the revision of shipping methods and tax rates, and numbers for the orders. place_orders
+ * codes, the revision of shipping methods and tax rates, and numbers for the orders. place_batch
  * verifies under its locks what of it can have moved. Texts are borrowed from the arena. */
 #ifndef ORDERS_GROUND_H
 #define ORDERS_GROUND_H

@@ -32,7 +32,7 @@ souk_err_t orders_admin_get(souk_ctx_t *ctx, const orders_admin_get_req_t *req,
 static const souk_pg_stmt_t s_events = {
     .name = "orders_events",
     .sql = "SELECT e.sequence, e.type, e.actor, e.data->>'fulfilment_id', e.at"
-           " FROM orders o LEFT JOIN order_events e ON e.order_id = o.id"
+           " FROM orders o JOIN order_history e ON e.order_id = o.id"
            " WHERE o.id = $1 AND o.subject = COALESCE($2::text, o.subject) ORDER BY e.sequence"};
 
 /* Every order has an event: that of its making. */

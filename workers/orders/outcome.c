@@ -1,6 +1,6 @@
 #include "orders/outcome.h"
 
-/* "placed" of place_orders and "done" of settle_orders are the same to their callers. */
+/* "placed" of place_batch and "done" of settle_orders are the same to their callers. */
 static const char *const s_names[ORDERS_OUTCOMES_COUNT] = {
     [ORDERS_DONE] = "done",      [ORDERS_REPLAYED] = "replayed", [ORDERS_REUSED] = "reused",
     [ORDERS_AGAIN] = "again",    [ORDERS_REFUSED] = "refused",   [ORDERS_STALE] = "stale",

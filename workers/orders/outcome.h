@@ -1,4 +1,4 @@
-/* What place_orders and settle_orders say of each element (deploy/migrations/orders/). */
+/* What place_batch and settle_orders say of each element (deploy/migrations/orders/). */
 #ifndef ORDERS_OUTCOME_H
 #define ORDERS_OUTCOME_H
 

@@ -7,18 +7,19 @@
 /* In the order of the function's parameters. */
 static const souk_pg_stmt_t s_place = {
     .name = "orders_place",
-    .sql = "SELECT i, outcome, at, remaining, reply FROM place_orders('place',"
+    .sql = "SELECT i, outcome, at, remaining, reply FROM place_batch('place',"
            " $1::text[], $2::text[], $3::bytea[], $4::bytea[], $5::boolean[],"
            " $6::text[], $7::bigint[], $8::text[], $9::bigint[], $10::text[],"
            " $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[],"
            " $16::bigint[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[],"
            " $21::boolean[], $22::text[], $23::text[], $24::bigint[],"
            " $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::bigint[],"
-           " $30::bigint[], $31::bigint[],"
-           " $32::text[], $33::bigint[], $34::text[], $35::text[], $36::text[], $37::text[],"
-           " $38::text[], $39::bigint[], $40::bigint[], $41::text[],"
-           " $42::text, $43::timestamptz, $44::timestamptz, $45::bigint,"
-           " $46::text[], $47::bigint, $48::bigint)"};
+           " $30::bigint[], $31::bigint[], $32::bigint[],"
+           " $33::text[], $34::bigint[], $35::text[], $36::text[], $37::text[], $38::text[],"
+           " $39::bigint[],"
+           " $40::text[], $41::bigint[], $42::bigint[], $43::text[],"
+           " $44::text, $45::timestamptz, $46::timestamptz, $47::bigint,"
+           " $48::text[], $49::bigint, $50::bigint)"};
 
 /* ---- arrays ---------------------------------------------------------------------------------- */
 
@@ -192,6 +193,7 @@ static void s_put_totals(columns_t *self, souk_pg_args_t *args) {
 
 static void s_put_lines(columns_t *self, souk_pg_args_t *args) {
     PUT_LINES(i + 1);
+    PUT_LINES(l + 1);
     PUT_LINES(self->skus[draft->lines[l].sku - self->in->ground->skus]);
     PUT_LINES(line->quantity);
     PUT_LINES(line->discount);
@@ -218,6 +220,15 @@ static void s_put_skus(columns_t *self, souk_pg_args_t *args) {
     PUT_SKUS(souk_pg_strs, self->texts, product_id);
     PUT_SKUS(souk_pg_strs, self->texts, name);
     PUT_SKUS(souk_pg_strs, self->texts, options_json);
+    memset(self->ints, 0, self->skus_count * sizeof(*self->ints));
+    for (size_t i = 0; i < self->count; i++) {
+        const orders_draft_t *draft = &self->drafts[i];
+        for (size_t l = 0; s_stands(self, i) && l < draft->record.lines_count; l++) {
+            self->ints[self->skus[draft->lines[l].sku - self->in->ground->skus] - 1] +=
+                draft->record.lines[l].quantity;
+        }
+    }
+    souk_pg_ints(args, self->ints, self->skus_count);
 }
 
 static void s_put_uses(columns_t *self, souk_pg_args_t *args) {
@@ -295,7 +306,7 @@ souk_err_t orders_place_call(const orders_place_call_input_t *self,
     SOUK_TRY(s_run(self, &args, &rows));
     memset(ret_outcomes, 0, count * sizeof(*ret_outcomes));
     for (size_t i = 0; i < count; i++) {
-        ret_outcomes[i].kind = ORDERS_STALE;
+        ret_outcomes[i].kind = ORDERS_DONE; /* it tells of those that are not placed */
     }
     s_take(rows, ret_outcomes);
     return SOUK_OK;

@@ -1,4 +1,4 @@
-/* The one call of place_orders: drafts -> arrays, and what came of each. */
+/* The one call of place_batch: drafts -> arrays, and what came of each. */
 #ifndef ORDERS_PLACE_CALL_H
 #define ORDERS_PLACE_CALL_H
 

@@ -1,4 +1,4 @@
-"""place_orders and settle_orders called as the worker calls them, without a worker: what tests of their SQL stand on."""
+"""place_batch and settle_orders called as the worker calls them, without a worker: what tests of their SQL stand on."""
 
 import json
 import uuid
@@ -39,9 +39,9 @@ class Order:
 @dataclass
 class Outcome:
     outcome: str
-    at: int | None
-    remaining: int | None
-    reply: bytes | None
+    at: int | None = None
+    remaining: int | None = None
+    reply: bytes | None = None
 
 
 def add_sku(db, sku, on_hand, price=1000):
@@ -63,10 +63,11 @@ def place(db, orders, unpaid_max=0, network_max=0, prices=None, reserve=timedelt
     codes = sorted({one.code for one in orders if one.code})
     uses = sorted({(one.code, one.email) for one in orders if one.code})
     lines = [
-        (at, skus.index(sku) + 1, quantity)
+        (at, number, skus.index(sku) + 1, quantity)
         for at, one in enumerate(orders, 1)
-        for sku, quantity in one.lines
+        for number, (sku, quantity) in enumerate(one.lines, 1)
     ]
+    wanted = [sum(line[3] for line in lines if line[2] == at) for at in range(1, len(skus) + 1)]
     n, now = len(orders), datetime.now(UTC)
     numbers = [
         row[0]
@@ -99,17 +100,19 @@ def place(db, orders, unpaid_max=0, network_max=0, prices=None, reserve=timedelt
         ("text[]", [unique("evt_") for _ in orders]),
         ("text[]", [None] * n),
         ("bigint[]", [len(one.lines) for one in orders]),
-        ("bigint[]", [at for at, _, _ in lines]),
-        ("bigint[]", [sku for _, sku, _ in lines]),
-        ("bigint[]", [quantity for _, _, quantity in lines]),
+        ("bigint[]", [at for at, _, _, _ in lines]),
+        ("bigint[]", [number for _, number, _, _ in lines]),
+        ("bigint[]", [sku for _, _, sku, _ in lines]),
+        ("bigint[]", [quantity for _, _, _, quantity in lines]),
         *[("bigint[]", [0] * len(lines))] * 3,
-        ("bigint[]", [prices.get(skus[sku - 1], 1000) * quantity for _, sku, quantity in lines]),
+        ("bigint[]", [prices.get(skus[sku - 1], 1000) * quantity for _, _, sku, quantity in lines]),
         ("text[]", skus),
         ("bigint[]", [prices.get(sku, 1000) for sku in skus]),
         ("text[]", ["standard"] * len(skus)),
         ("text[]", ["prod_1"] * len(skus)),
         ("text[]", ["Name"] * len(skus)),
         ("text[]", ["{}"] * len(skus)),
+        ("bigint[]", wanted),
         ("text[]", codes),
         ("bigint[]", [next(o.code_version for o in orders if o.code == code) for code in codes]),
         ("bigint[]", [codes.index(code) + 1 for code, _ in uses]),
@@ -122,7 +125,8 @@ def place(db, orders, unpaid_max=0, network_max=0, prices=None, reserve=timedelt
         ("bigint", network_max),
         ("bigint", WAIT_MS),
     ]
-    return call(db, "place_orders", arguments, Outcome)
+    found = call(db, "place_batch", arguments, Outcome)
+    return [found.get(at, Outcome("placed")) for at in range(1, n + 1)]
 
 
 @dataclass
@@ -153,7 +157,7 @@ def settle(db, move, ids, versions=None, keys=None, subject="usr_staff", hashes=
         ("timestamptz", datetime.now(UTC)),
         ("bigint", WAIT_MS),
     ]
-    return call(db, "settle_orders", arguments, Settled)
+    return list(call(db, "settle_orders", arguments, Settled).values())
 
 
 def call(db, function, arguments, row):
@@ -161,7 +165,7 @@ def call(db, function, arguments, row):
     found = db.execute(
         f"SELECT * FROM {function}({places}) ORDER BY i", [value for _, value in arguments]
     )
-    return [row(*each[1:]) for each in found]
+    return {each[0]: row(*each[1:]) for each in found}
 
 
 def imbalances(db):

@@ -1,4 +1,4 @@
-"""place_orders and settle_orders against each other from many connections, without a worker: whatever meets, the books agree."""
+"""place_batch and settle_orders against each other from many connections, without a worker: whatever meets, the books agree."""
 
 import random
 import threading
