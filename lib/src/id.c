@@ -12,6 +12,7 @@
 
 #define S_PREFIX_CHARS_MAX 12
 #define S_TIME_CHARS 10
+#define S_TIME_MS_MAX (((int64_t)1 << 48) - 1)
 #define S_RANDOM_BYTES 10 /* of a ULID */
 
 static const char s_alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -97,6 +98,13 @@ static bool s_ascend(void) {
     return carry == 0;
 }
 
+static void s_write_time(uint64_t ms, char *at) {
+    for (size_t i = S_TIME_CHARS; i > 0; i--) {
+        at[i - 1] = s_alphabet[ms & 31];
+        ms >>= 5;
+    }
+}
+
 size_t souk_id_new(const char *prefix, char ret_id[SOUK_ID_BYTES_MAX]) {
     size_t prefix_size = strlen(prefix);
     souk_assert(prefix_size <= S_PREFIX_CHARS_MAX);
@@ -111,11 +119,7 @@ size_t souk_id_new(const char *prefix, char ret_id[SOUK_ID_BYTES_MAX]) {
     }
     memcpy(ret_id, prefix, prefix_size);
     char *at = ret_id + prefix_size;
-    uint64_t ms = (uint64_t)s_last.ms;
-    for (size_t i = S_TIME_CHARS; i > 0; i--) {
-        at[i - 1] = s_alphabet[ms & 31];
-        ms >>= 5;
-    }
+    s_write_time((uint64_t)s_last.ms, at);
     /* Five bytes are eight characters. */
     at += S_TIME_CHARS;
     for (size_t half = 0; half < 2; half++) {
@@ -129,6 +133,18 @@ size_t souk_id_new(const char *prefix, char ret_id[SOUK_ID_BYTES_MAX]) {
         }
     }
     at[SOUK_ULID_CHARS - S_TIME_CHARS] = '\0';
+    return prefix_size + SOUK_ULID_CHARS;
+}
+
+size_t souk_id_floor(const char *prefix, int64_t unix_ms, char ret_id[SOUK_ID_BYTES_MAX]) {
+    size_t prefix_size = strlen(prefix);
+    souk_assert(prefix_size <= S_PREFIX_CHARS_MAX);
+    int64_t ms = unix_ms > 0 ? unix_ms : 0;
+    memcpy(ret_id, prefix, prefix_size);
+    char *at = ret_id + prefix_size;
+    memset(at, s_alphabet[0], SOUK_ULID_CHARS);
+    s_write_time((uint64_t)(ms < S_TIME_MS_MAX ? ms : S_TIME_MS_MAX), at);
+    at[SOUK_ULID_CHARS] = '\0';
     return prefix_size + SOUK_ULID_CHARS;
 }
 

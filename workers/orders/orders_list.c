@@ -9,8 +9,11 @@
 #include "souk/text.h"
 
 #define CURSOR_BYTES_MAX 96
-#define CURSOR_FORMAT 1
-#define CURSOR_FIELDS 3
+#define CURSOR_FORMAT 2
+#define CURSOR_FIELDS 2
+/* Between an order's placed_at and the time in its id: an attempt of a batch, or a clock set back.
+ */
+#define ID_TIME_SLACK_MS 600000
 
 /* Each list has the clause that narrows it most, for which there is an index, first and bare; the
  * others are left out by null parameters. One statement for all would be planned for none. */
@@ -18,22 +21,23 @@
     "SELECT o.id, o.number, o.version, o.status, o.payment_status, o.fulfilment_status,"           \
     " o.subject, o.email, o.grand_total, o.currency, o.placed_at, o.updated_at,"                   \
     " (SELECT sum(l.quantity)::bigint FROM order_lines l WHERE l.order_id = o.id)"                 \
-    " FROM orders o WHERE " clause " AND (o.placed_at, o.id) < ($2::timestamptz, $3::text)"        \
+    " FROM orders o WHERE " clause " AND o.id < $3::text AND o.id >= $12::text"                    \
+    " AND ($2::timestamptz IS NULL OR o.placed_at < $2)"                                           \
     " AND ($5::text IS NULL OR o.status = $5) AND ($6::text IS NULL OR o.payment_status = $6)"     \
     " AND ($7::text IS NULL OR o.fulfilment_status = $7)"                                          \
-    " AND ($8::text IS NULL OR lower(o.email) = lower($8))"                                        \
+    " AND ($8::text IS NULL OR lower(o.email) COLLATE \"C\" = lower($8))"                          \
     " AND ($9::text IS NULL OR o.subject = $9)"                                                    \
     " AND ($10::text IS NULL OR EXISTS (SELECT FROM order_lines l"                                 \
     " WHERE l.order_id = o.id AND l.sku = $10))"                                                   \
     " AND ($11::timestamptz IS NULL OR o.placed_at >= $11)"                                        \
-    " ORDER BY o.placed_at DESC, o.id DESC LIMIT $4::bigint"
+    " ORDER BY o.id DESC LIMIT $4::bigint"
 
 static const souk_pg_stmt_t s_by_number = {.name = "orders_list_number",
                                            .sql = LIST("o.number = $1::bigint")};
 static const souk_pg_stmt_t s_by_subject = {.name = "orders_list_subject",
                                             .sql = LIST("o.subject = $1::text")};
-static const souk_pg_stmt_t s_by_email = {.name = "orders_list_email",
-                                          .sql = LIST("lower(o.email) = lower($1::text)")};
+static const souk_pg_stmt_t s_by_email = {
+    .name = "orders_list_email", .sql = LIST("lower(o.email) COLLATE \"C\" = lower($1::text)")};
 static const souk_pg_stmt_t s_by_sku = {
     .name = "orders_list_sku",
     .sql = LIST("o.id IN (SELECT l.order_id FROM order_lines l WHERE l.sku = $1::text)")};
@@ -52,14 +56,13 @@ typedef struct {
     int64_t limit;
 } query_t;
 
-/* ---- cursor: [format, placed_at, id] --------------------------------------------------------- */
+/* ---- cursor: [format, id] -------------------------------------------------------------------- */
 
-static souk_str_t s_cursor_write(souk_arena_t *arena, int64_t placed_at, souk_str_t id) {
+static souk_str_t s_cursor_write(souk_arena_t *arena, souk_str_t id) {
     SOUK_CLEANUP(souk_buf_done) souk_buf_t buf;
     souk_buf_init(&buf, CURSOR_BYTES_MAX);
     souk_mp_write_array(&buf, CURSOR_FIELDS);
     souk_mp_write_int(&buf, CURSOR_FORMAT);
-    souk_mp_write_int(&buf, placed_at);
     souk_mp_write_str(&buf, id);
     souk_assert(!buf.overflow); /* an id has at most SOUK_ID_BYTES_MAX */
     size_t chars = souk_base64_chars(buf.size);
@@ -72,8 +75,7 @@ static souk_str_t s_cursor_write(souk_arena_t *arena, int64_t placed_at, souk_st
 }
 
 /* A made-up cursor only starts elsewhere in the same list: it opens no other orders. */
-static souk_err_t s_cursor_read(souk_str_t text, souk_arena_t *arena, int64_t *ret_placed_at,
-                                souk_str_t *ret_id) {
+static souk_err_t s_cursor_read(souk_str_t text, souk_arena_t *arena, souk_str_t *ret_id) {
     size_t bytes = souk_base64_bytes(text.size);
     if (bytes > CURSOR_BYTES_MAX) {
         return SOUK_ERR_MALFORMED;
@@ -87,17 +89,14 @@ static souk_err_t s_cursor_read(souk_str_t text, souk_arena_t *arena, int64_t *r
     souk_mp_cursor_init(&cursor, data, bytes);
     uint32_t fields = 0;
     uint64_t format = 0;
-    int64_t placed_at = 0;
     souk_str_t id;
     SOUK_TRY(souk_mp_read_array(&cursor, &fields));
     SOUK_TRY(souk_mp_read_uint(&cursor, UINT64_MAX, &format));
-    SOUK_TRY(souk_mp_read_int(&cursor, &placed_at));
     SOUK_TRY(souk_mp_read_str(&cursor, &id));
     if (fields != CURSOR_FIELDS || format != CURSOR_FORMAT || !souk_mp_at_end(&cursor) ||
-        !souk_id_valid(id, "ord_") || placed_at < 0 || placed_at > ORDERS_TIME_MAX) {
+        !souk_id_valid(id, "ord_")) {
         return SOUK_ERR_MALFORMED;
     }
-    *ret_placed_at = placed_at;
     *ret_id = id;
     return SOUK_OK;
 }
@@ -125,27 +124,40 @@ static void s_summary(const souk_pg_rows_t *rows, size_t row, orders_order_summa
     orders_order_summary_set_items_count(ret, souk_pg_get_int(rows, row, 12));
 }
 
-/* Behind the cursor; else from before `to` on: no id is less than the empty one. */
+static souk_str_t s_floor(souk_arena_t *arena, int64_t unix_us, int64_t slack_ms) {
+    char id[SOUK_ID_BYTES_MAX];
+    size_t size = souk_id_floor("ord_", unix_us / 1000 + slack_ms, id);
+    return souk_arena_copy(arena, (souk_str_t){.data = id, .size = size});
+}
+
+/* Ids bound what is looked at, times what is found. */
 static souk_err_t s_run(souk_ctx_t *ctx, const query_t *query, souk_str_t cursor,
                         const souk_pg_rows_t **ret_rows) {
-    int64_t before_us = query->to_us != ORDERS_NO_TIME ? query->to_us : ORDERS_TIME_MAX;
-    souk_str_t before_id = SOUK_STR("");
+    souk_arena_t *arena = souk_ctx_arena(ctx);
+    int64_t to_us = query->to_us, from_us = query->from_us;
+    souk_str_t before = SOUK_STR("ord_8"); /* behind all ids: a ULID's first digit is at most 7 */
+    souk_str_t after = SOUK_STR("");
     if (cursor.data != NULL) {
-        souk_err_t err = s_cursor_read(cursor, souk_ctx_arena(ctx), &before_us, &before_id);
+        souk_err_t err = s_cursor_read(cursor, arena, &before);
         if (err == SOUK_ERR_MALFORMED) {
             return souk_ctx_fail(ctx, err, "cursor is not one of this list's");
         }
         SOUK_TRY(err);
+    } else if (to_us != ORDERS_NO_TIME) {
+        before = s_floor(arena, to_us, ID_TIME_SLACK_MS);
+    }
+    if (from_us != ORDERS_NO_TIME) {
+        after = s_floor(arena, from_us, -ID_TIME_SLACK_MS);
     }
     souk_pg_args_t args;
-    souk_pg_args_init(&args, souk_ctx_arena(ctx));
+    souk_pg_args_init(&args, arena);
     if (query->stmt == &s_by_number) {
         souk_pg_int(&args, query->number);
     } else {
         souk_pg_str(&args, query->key);
     }
-    souk_pg_time(&args, before_us);
-    souk_pg_str(&args, before_id);
+    souk_pg_time(&args, to_us);
+    souk_pg_str(&args, before);
     souk_pg_int(&args, query->limit + 1); /* one more tells whether there is a next page */
     souk_pg_str(&args, query->status);
     souk_pg_str(&args, query->payment_status);
@@ -153,7 +165,8 @@ static souk_err_t s_run(souk_ctx_t *ctx, const query_t *query, souk_str_t cursor
     souk_pg_str(&args, query->email);
     souk_pg_str(&args, query->subject);
     souk_pg_str(&args, query->sku);
-    souk_pg_time(&args, query->from_us);
+    souk_pg_time(&args, from_us);
+    souk_pg_str(&args, after);
     return souk_pg_run(ctx, query->stmt, &args, ret_rows);
 }
 
@@ -162,9 +175,8 @@ static void s_page(souk_ctx_t *ctx, const souk_pg_rows_t *rows, int64_t limit,
     souk_keyset_page_set_limit(ret, limit);
     if (souk_pg_count(rows) > (size_t)limit) {
         size_t last = (size_t)limit - 1;
-        souk_keyset_page_set_next(ret, s_cursor_write(souk_ctx_arena(ctx),
-                                                      souk_pg_get_time(rows, last, 10),
-                                                      souk_pg_get_str(rows, last, 0)));
+        souk_keyset_page_set_next(
+            ret, s_cursor_write(souk_ctx_arena(ctx), souk_pg_get_str(rows, last, 0)));
     } else {
         souk_bits_set_nil(&ret->bits, SOUK_KEYSET_PAGE_NEXT_BIT);
     }

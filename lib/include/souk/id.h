@@ -12,6 +12,9 @@
  * thread, ids of one millisecond ascend. Random bits are from the kernel (getrandom, buffered per
  * thread). Returns the length. */
 size_t souk_id_new(const char *prefix, char ret_id[SOUK_ID_BYTES_MAX]);
+/* The least id of a millisecond: all ids made before it are less. Times that no ULID has become the
+ * nearest that one has. Returns the length. */
+size_t souk_id_floor(const char *prefix, int64_t unix_ms, char ret_id[SOUK_ID_BYTES_MAX]);
 bool souk_id_valid(souk_str_t id, const char *prefix);
 
 /* bytes random bytes; from the kernel, buffered per thread. */

@@ -83,6 +83,26 @@ Test(id, valid_tells_ids_from_other_text) {
     cr_assert(!souk_id_valid((souk_str_t){0}, ""));
 }
 
+Test(id, floor_divides_what_was_made_before_from_what_is_made_after) {
+    char before[SOUK_ID_BYTES_MAX], floor[SOUK_ID_BYTES_MAX], after[SOUK_ID_BYTES_MAX];
+    (void)souk_id_new("x_", before);
+    /* The first millisecond that is behind the last id's. */
+    int64_t now_ms = souk_clock_unix_us() / 1000 + 2;
+    cr_assert_eq(souk_id_floor("x_", now_ms, floor), 28);
+    cr_assert(souk_id_valid(souk_str_of(floor), "x_"));
+    cr_assert_lt(strcmp(before, floor), 0);
+    while (souk_clock_unix_us() / 1000 < now_ms) {
+    }
+    (void)souk_id_new("x_", after);
+    cr_assert_gt(strcmp(after, floor), 0);
+    (void)souk_id_floor("x_", 1469918176385, floor); /* github.com/ulid/spec: 01ARYZ6S41 */
+    cr_assert_str_eq(floor, "x_01ARYZ6S410000000000000000");
+    (void)souk_id_floor("x_", -1, floor);
+    cr_assert_str_eq(floor, "x_00000000000000000000000000");
+    (void)souk_id_floor("x_", INT64_MAX, floor);
+    cr_assert_str_eq(floor, "x_7ZZZZZZZZZ0000000000000000");
+}
+
 Test(id, random_bytes_of_every_size_differ_and_stay_inside) {
     for (size_t bytes = 16; bytes < 300; bytes++) {
         unsigned char *a = malloc(bytes), *b = malloc(bytes);
