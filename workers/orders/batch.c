@@ -141,12 +141,14 @@ static void s_run(orders_batch_t *self, const orders_members_t *members,
  * cost the others an attempt. */
 static void s_run_all(orders_batch_t *self, orders_members_t members) {
     size_t attempts = 0;
+    self->is_first = true;
     (void)s_drop_late(self, &members);
     while (attempts < ATTEMPTS_MAX && members.count > 0) {
         orders_members_t again = {0};
         s_run(self, &members, &again);
         attempts += s_drop_late(self, &again) == 0;
         souk_metric_add(self->metrics->repeats, (int64_t)again.count);
+        self->is_first = false;
         members = again;
     }
     s_fail(self, &members, SOUK_ERR_OVERLOADED); /* too much is moving: later */

@@ -40,6 +40,7 @@ struct orders_batch {
     int64_t deadline_us; /* of the attempt: the least of its members' */
     int64_t key_wait_ms; /* of the attempt */
     bool is_patient;     /* what is left are members whose twins run elsewhere */
+    bool is_first;       /* attempt of these members */
     orders_members_t aside;
 };
 

@@ -60,15 +60,15 @@ souk_err_t orders_draft_want(const orders_draft_input_t *in, orders_ground_wante
     size_t count = 0;
     const orders_order_item_t *items = orders_place_req_items(req, &count);
     for (size_t i = 0; i < count; i++) {
-        wanted->skus[wanted->skus_count++] = items[i].sku;
+        wanted->skus.at[wanted->skus.count++] = items[i].sku;
     }
     if (souk_bits_has(&req->bits, ORDERS_PLACE_REQ_CART_ID_BIT)) {
-        wanted->carts[wanted->carts_count++] = req->cart_id;
+        wanted->carts.at[wanted->carts.count++] = req->cart_id;
     }
     if (souk_bits_has(&req->bits, ORDERS_PLACE_REQ_DISCOUNT_CODE_BIT)) {
-        SOUK_TRY(
-            orders_form_code(in->arena, req->discount_code, &wanted->codes[wanted->codes_count]));
-        wanted->codes_count++;
+        SOUK_TRY(orders_form_code(in->arena, req->discount_code,
+                                  &wanted->codes.at[wanted->codes.count]));
+        wanted->codes.count++;
     }
     wanted->orders_count++;
     return SOUK_OK;

@@ -1,6 +1,6 @@
 #include "orders/ground.h"
 
-/* In the order in which their results are taken. Keys compare by bytes, as s_find does. */
+/* Keys compare by bytes, as s_find does. */
 static const souk_pg_stmt_t s_carts = {
     .name = "orders_ground_carts",
     .sql = "SELECT c.id, c.subject, c.status, c.email, c.shipping_address::text,"
@@ -10,13 +10,16 @@ static const souk_pg_stmt_t s_items = {
     .name = "orders_ground_items",
     .sql = "SELECT l.cart_id, l.sku, l.quantity FROM cart_lines l"
            " WHERE l.cart_id = ANY ($1::text[]) ORDER BY l.cart_id, l.added_at, l.sku"};
-static const souk_pg_stmt_t s_skus = {
-    .name = "orders_ground_skus",
-    .sql = "SELECT s.sku, s.product_id, s.name, s.option_values::text, s.currency, s.tax_category,"
-           " s.price, s.sellable FROM skus s WHERE s.sku IN ("
-           "SELECT unnest($1::text[]) COLLATE \"C\" UNION"
-           " SELECT l.sku FROM cart_lines l WHERE l.cart_id = ANY ($2::text[]))"
-           " ORDER BY s.sku"};
+#define SKUS(clause)                                                                               \
+    "SELECT s.sku, s.product_id, s.name, s.option_values::text, s.currency, s.tax_category,"       \
+    " s.price, s.sellable, s.on_hand - s.reserved FROM skus s WHERE s.sku " clause                 \
+    " ORDER BY s.sku"
+static const souk_pg_stmt_t s_skus = {.name = "orders_ground_skus",
+                                      .sql = SKUS("= ANY ($1::text[])")};
+static const souk_pg_stmt_t s_cart_skus = {
+    .name = "orders_ground_cart_skus",
+    .sql = SKUS("IN (SELECT unnest($1::text[]) COLLATE \"C\" UNION"
+                " SELECT l.sku FROM cart_lines l WHERE l.cart_id = ANY ($2::text[]))")};
 static const souk_pg_stmt_t s_codes = {
     .name = "orders_ground_codes",
     .sql = "SELECT d.code, d.kind, d.value, d.minimum, d.starts_at, d.ends_at, d.limit_total,"
@@ -138,6 +141,7 @@ static souk_err_t s_take_skus(const souk_pg_rows_t *rows, souk_arena_t *arena,
             .tax_category = souk_pg_get_str(rows, i, 5),
             .price = souk_pg_get_int(rows, i, 6),
             .sellable = souk_pg_get_bool(rows, i, 7),
+            .remaining = souk_pg_get_int(rows, i, 8),
         };
         SOUK_TRY(orders_options_read(sku->options_json, arena, &sku->options));
     }
@@ -175,25 +179,47 @@ static void s_take_numbers(const souk_pg_rows_t *rows, souk_arena_t *arena, orde
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* carts alone, or values and carts. */
+/* One list of values, or two. */
 static souk_err_t s_queue(const orders_ground_ask_t *ask, const souk_pg_stmt_t *stmt,
-                          const orders_ground_wanted_t *wanted, const souk_str_t *values,
-                          size_t count) {
+                          const orders_values_t *one, const orders_values_t *two) {
     souk_pg_args_t args;
     souk_pg_args_init(&args, ask->arena);
-    if (values != NULL) {
-        souk_pg_strs(&args, values, count);
+    souk_pg_strs(&args, one->at, one->count);
+    if (two != NULL) {
+        souk_pg_strs(&args, two->at, two->count);
     }
-    souk_pg_strs(&args, wanted->carts, wanted->carts_count);
     return souk_pg_exec_queue(ask->pg, ask->timeout_ms, stmt, &args);
+}
+
+/* In this order: what a statement finds, the SKUs and the codes behind it are read for. */
+enum { CARTS, ITEMS, SKUS, CODES, REFERENCE, NUMBERS, RESULTS };
+
+/* What nobody names is not asked for. */
+static bool s_is_asked(const orders_ground_wanted_t *wanted, int result) {
+    switch (result) {
+    case CARTS:
+    case ITEMS:
+        return wanted->carts.count > 0;
+    case CODES:
+        return wanted->carts.count > 0 || wanted->codes.count > 0;
+    default:
+        return true;
+    }
 }
 
 static souk_err_t s_queue_all(const orders_ground_ask_t *ask,
                               const orders_ground_wanted_t *wanted) {
-    SOUK_TRY(s_queue(ask, &s_carts, wanted, NULL, 0));
-    SOUK_TRY(s_queue(ask, &s_items, wanted, NULL, 0));
-    SOUK_TRY(s_queue(ask, &s_skus, wanted, wanted->skus, wanted->skus_count));
-    SOUK_TRY(s_queue(ask, &s_codes, wanted, wanted->codes, wanted->codes_count));
+    const orders_values_t *carts = &wanted->carts;
+    if (carts->count > 0) {
+        SOUK_TRY(s_queue(ask, &s_carts, carts, NULL));
+        SOUK_TRY(s_queue(ask, &s_items, carts, NULL));
+        SOUK_TRY(s_queue(ask, &s_cart_skus, &wanted->skus, carts));
+    } else {
+        SOUK_TRY(s_queue(ask, &s_skus, &wanted->skus, NULL));
+    }
+    if (s_is_asked(wanted, CODES)) {
+        SOUK_TRY(s_queue(ask, &s_codes, &wanted->codes, carts));
+    }
     SOUK_TRY(souk_pg_exec_queue(ask->pg, ask->timeout_ms, &orders_reference_stmt, NULL));
     souk_pg_args_t args;
     souk_pg_args_init(&args, ask->arena);
@@ -204,16 +230,21 @@ static souk_err_t s_queue_all(const orders_ground_ask_t *ask,
 souk_err_t orders_ground_read(const orders_ground_ask_t *ask, const orders_ground_wanted_t *wanted,
                               orders_ground_t *ret) {
     SOUK_TRY(s_queue_all(ask, wanted));
-    enum { CARTS, ITEMS, SKUS, CODES, REFERENCE, NUMBERS, COUNT };
-    const souk_pg_rows_t *rows[COUNT];
-    for (size_t i = 0; i < COUNT; i++) {
-        SOUK_TRY(souk_pg_exec_next(ask->pg, ask->arena, &rows[i]));
+    const souk_pg_rows_t *rows[RESULTS] = {NULL};
+    for (int i = 0; i < RESULTS; i++) {
+        if (s_is_asked(wanted, i)) {
+            SOUK_TRY(souk_pg_exec_next(ask->pg, ask->arena, &rows[i]));
+        }
     }
     orders_ground_t ground = {0};
-    s_take_carts(rows[CARTS], ask->arena, &ground);
-    s_take_items(rows[ITEMS], ask->arena, &ground);
+    if (rows[CARTS] != NULL) {
+        s_take_carts(rows[CARTS], ask->arena, &ground);
+        s_take_items(rows[ITEMS], ask->arena, &ground);
+    }
+    if (rows[CODES] != NULL) {
+        s_take_codes(rows[CODES], ask->arena, &ground);
+    }
     SOUK_TRY(s_take_skus(rows[SKUS], ask->arena, &ground));
-    s_take_codes(rows[CODES], ask->arena, &ground);
     s_take_numbers(rows[NUMBERS], ask->arena, &ground);
     const orders_reference_ask_t reference = {
         .pg = ask->pg, .timeout_ms = ask->timeout_ms, .arena = ask->arena};

@@ -11,7 +11,7 @@
 typedef struct {
     souk_str_t sku, product_id, name, options_json, currency, tax_category;
     souk_pairs_t options;
-    int64_t price;
+    int64_t price, remaining;
     bool sellable;
 } orders_ground_sku_t;
 
@@ -40,10 +40,14 @@ typedef struct {
     int64_t *numbers;                         /* one for each order */
 } orders_ground_t;
 
+typedef struct {
+    souk_str_t *at;
+    size_t count;
+} orders_values_t;
+
 /* What to read; carts bring their own SKUs and codes. */
 typedef struct {
-    souk_str_t *skus, *carts, *codes;
-    size_t skus_count, carts_count, codes_count;
+    orders_values_t skus, carts, codes;
     size_t orders_count;
 } orders_ground_wanted_t;
 

@@ -65,9 +65,9 @@ static souk_err_t s_read(const orders_batch_t *batch, size_t count, attempt_t *a
         skus_max += items;
     }
     orders_ground_wanted_t wanted = {
-        .skus = souk_arena_alloc_array(arena, skus_max + 1, sizeof(souk_str_t)),
-        .carts = souk_arena_alloc_array(arena, count, sizeof(souk_str_t)),
-        .codes = souk_arena_alloc_array(arena, count, sizeof(souk_str_t)),
+        .skus.at = souk_arena_alloc_array(arena, skus_max + 1, sizeof(souk_str_t)),
+        .carts.at = souk_arena_alloc_array(arena, count, sizeof(souk_str_t)),
+        .codes.at = souk_arena_alloc_array(arena, count, sizeof(souk_str_t)),
     };
     if (souk_arena_overflowed(arena)) {
         return SOUK_ERR_NO_MEMORY;
@@ -98,6 +98,7 @@ static souk_err_t s_write(const orders_batch_t *batch, size_t count, attempt_t *
         .expires_at_us = attempt->expires_at_us,
         .unpaid_max = attempt->service->config->orders_unpaid_max,
         .network_max = attempt->service->config->orders_network_unpaid_max,
+        .is_first = batch->is_first,
     };
     return orders_place_call(&input, attempt->inputs, attempt->drafts, count, attempt->outcomes);
 }

@@ -19,7 +19,7 @@ static const souk_pg_stmt_t s_place = {
            " $39::bigint[],"
            " $40::text[], $41::bigint[], $42::bigint[], $43::text[],"
            " $44::text, $45::timestamptz, $46::timestamptz, $47::bigint,"
-           " $48::text[], $49::bigint, $50::bigint)"};
+           " $48::text[], $49::bigint, $50::boolean, $51::bigint)"};
 
 /* ---- arrays ---------------------------------------------------------------------------------- */
 
@@ -31,6 +31,7 @@ typedef struct {
     size_t count;
     /* Positions (from 1) of the SKUs, codes and (code, customer) pairs that the orders name. */
     size_t *skus, skus_count; /* by index in the ground: its position, 0 for none */
+    int64_t *skus_wanted;     /* by position - 1: of all lines */
     size_t *codes, codes_count;
     size_t *use_codes, uses_count;
     souk_str_t *use_customers;
@@ -58,6 +59,25 @@ static void s_number_skus(columns_t *self) {
     for (size_t i = 0; i < ground->skus_count; i++) { /* sorted, as they are locked */
         self->skus[i] = self->skus[i] != 0 ? ++self->skus_count : 0;
     }
+    for (size_t i = 0; i < self->count; i++) {
+        const orders_draft_t *draft = &self->drafts[i];
+        for (size_t l = 0; s_stands(self, i) && l < draft->record.lines_count; l++) {
+            size_t at = self->skus[draft->lines[l].sku - ground->skus] - 1;
+            self->skus_wanted[at] += draft->lines[l].quantity;
+        }
+    }
+}
+
+/* As far as was seen. */
+static bool s_is_plenty(const columns_t *self) {
+    const orders_ground_t *ground = self->in->ground;
+    for (size_t i = 0; i < ground->skus_count; i++) {
+        if (self->skus[i] != 0 &&
+            self->skus_wanted[self->skus[i] - 1] > ground->skus[i].remaining) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void s_number_uses(columns_t *self) {
@@ -95,6 +115,8 @@ static souk_err_t s_number(columns_t *self) {
     souk_arena_t *arena = self->in->arena;
     const orders_ground_t *ground = self->in->ground;
     self->skus = souk_arena_alloc_array(arena, ground->skus_count + 1, sizeof(*self->skus));
+    self->skus_wanted =
+        souk_arena_alloc_array(arena, ground->skus_count + 1, sizeof(*self->skus_wanted));
     self->codes = souk_arena_alloc_array(arena, ground->codes_count + 1, sizeof(*self->codes));
     self->use_codes = souk_arena_alloc_array(arena, self->count, sizeof(*self->use_codes));
     self->use_customers = souk_arena_alloc_array(arena, self->count, sizeof(*self->use_customers));
@@ -220,15 +242,7 @@ static void s_put_skus(columns_t *self, souk_pg_args_t *args) {
     PUT_SKUS(souk_pg_strs, self->texts, product_id);
     PUT_SKUS(souk_pg_strs, self->texts, name);
     PUT_SKUS(souk_pg_strs, self->texts, options_json);
-    memset(self->ints, 0, self->skus_count * sizeof(*self->ints));
-    for (size_t i = 0; i < self->count; i++) {
-        const orders_draft_t *draft = &self->drafts[i];
-        for (size_t l = 0; s_stands(self, i) && l < draft->record.lines_count; l++) {
-            self->ints[self->skus[draft->lines[l].sku - self->in->ground->skus] - 1] +=
-                draft->record.lines[l].quantity;
-        }
-    }
-    souk_pg_ints(args, self->ints, self->skus_count);
+    souk_pg_ints(args, self->skus_wanted, self->skus_count);
 }
 
 static void s_put_uses(columns_t *self, souk_pg_args_t *args) {
@@ -301,6 +315,7 @@ souk_err_t orders_place_call(const orders_place_call_input_t *self,
     souk_pg_int(&args, self->unpaid_max);
     s_put_networks(&columns, &args);
     souk_pg_int(&args, self->network_max);
+    souk_pg_bool(&args, self->is_first && s_is_plenty(&columns));
     souk_pg_int(&args, self->key_wait_ms);
     const souk_pg_rows_t *rows = NULL;
     SOUK_TRY(s_run(self, &args, &rows));

@@ -14,6 +14,8 @@ typedef struct {
     souk_str_t currency;
     int64_t at_us, expires_at_us;
     int64_t unpaid_max, network_max; /* 0: no limit */
+    bool is_first; /* attempt: stock of which there seems to be plenty may be taken last, so that
+                    * others wait for it no longer than the commit takes */
 } orders_place_call_input_t;
 
 /* inputs and drafts are parallel. Errors of souk_pg_exec and souk_pg_commit: then nothing was

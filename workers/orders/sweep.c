@@ -8,6 +8,8 @@
 #include "souk/log.h"
 
 #define TIMEOUT_MS 10000
+/* Counting reads every unpaid order: once in so many sweeps. */
+#define COUNT_EVERY 15
 /* Of one transaction; more are left for the next run, at once. */
 #define EXPIRE_MAX 200
 /* So many that fail alone are not the orders' fault: the next run goes on behind them, after the
@@ -160,7 +162,8 @@ souk_keeper_task_t orders_sweep(orders_service_t *service) {
 
 souk_keeper_task_t orders_count_waiting(orders_service_t *service) {
     return (souk_keeper_task_t){.name = "unpaid",
-                                .interval_ms = (uint32_t)service->config->orders_sweep_ms,
+                                .interval_ms =
+                                    COUNT_EVERY * (uint32_t)service->config->orders_sweep_ms,
                                 .run = s_count_waiting,
                                 .arg = service};
 }

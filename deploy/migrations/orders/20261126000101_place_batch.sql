@@ -48,6 +48,27 @@ RETURNS TABLE (orders bigint[], unpaid bigint) LANGUAGE sql STABLE AS $$
     WHERE b.unpaid + cardinality(b.orders) > p_max;
 $$;
 
+-- Each SKU gives all that is wanted of it, or nothing yet, and is locked either way; 0 is not wanted. p_sku is sorted: the plan is
+-- a loop over the array with an index look-up for each. Of each that was found: at, its position; fits, whether it gave, which
+-- updated_at remembers until it can be read; sound, whether it is as it was; what remains. enough: all of them gave, and are sound.
+CREATE FUNCTION take_stock(p_sku text[], p_wanted bigint[], p_price bigint[], p_category text[], p_currency text, p_at timestamptz,
+    OUT enough boolean, OUT at bigint[], OUT fits boolean[], OUT sound boolean[], OUT remaining bigint[]) LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+BEGIN
+    WITH taken AS (
+        UPDATE skus s SET
+            reserved = s.reserved + CASE WHEN s.on_hand - s.reserved >= a.wanted THEN a.wanted ELSE 0 END,
+            updated_at = CASE WHEN s.on_hand - s.reserved >= a.wanted THEN p_at ELSE p_at + interval '1 microsecond' END
+        FROM unnest(p_sku, p_wanted, p_price, p_category) WITH ORDINALITY AS a(sku, wanted, price, category, i)
+        WHERE s.sku = a.sku AND a.wanted > 0
+        RETURNING a.i, s.updated_at = p_at AS fits, s.on_hand - s.reserved AS remaining,
+            s.sellable AND s.price = a.price AND s.currency = p_currency AND s.tax_category = a.category AS sound
+    )
+    SELECT count(*) = cardinality(p_sku) AND COALESCE(bool_and(t.fits AND t.sound), true),
+        array_agg(t.i), array_agg(t.fits), array_agg(t.sound), array_agg(t.remaining)
+    INTO enough, at, fits, sound, remaining FROM taken t;
+END $$;
+
 -- Decides the orders that are still in (outcome is NULL) one after another, first come, first served: an order takes all that it
 -- needs or nothing. Arrays as of place_batch; what there is: p_sku_left, and p_client_left, p_network_left,
 -- p_code_left, p_use_left (NULL: no limit).
@@ -160,6 +181,7 @@ CREATE FUNCTION place_batch(
     p_code text[], p_code_version bigint[], p_use_code bigint[], p_use_customer text[],
     p_currency text, p_at timestamptz, p_expires_at timestamptz, p_unpaid_max bigint,
     p_network text[], p_network_max bigint,     -- of each order: where its guest is; NULL: not counted
+    p_stock_last boolean,       -- there seems to be plenty: take it at the end, and fail with 40001 when there is not
     p_wait_ms bigint)
 RETURNS TABLE (i bigint, outcome text, at bigint, remaining bigint, reply bytea) LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
@@ -181,9 +203,9 @@ DECLARE
     v_code_left bigint[];
     v_use_left bigint[];
     v_wanted bigint[] := p_sku_wanted;
-    v_sku_at bigint[];
+    v_stock_last boolean;
+    v_stock record;
     v_sku_sound boolean[];
-    v_sku_fits boolean[];
     v_sku_left bigint[];
     v_last text;
     v_last_i bigint;
@@ -283,8 +305,7 @@ BEGIN
         END LOOP;
     END IF;
 
-    -- (5) SKUs, of the orders that are still in: each gives all that is wanted of it, or nothing yet, and is locked either way,
-    -- in p_sku's order: the plan is a loop over the array with an index look-up for each. updated_at tells the two apart.
+    -- (5) SKUs, of the orders that are still in.
     IF NOT v_simple THEN
         v_wanted := array_fill(0::bigint, ARRAY[cardinality(p_sku)]);
         FOR l IN 1..cardinality(p_line_order) LOOP
@@ -293,29 +314,22 @@ BEGIN
             END IF;
         END LOOP;
     END IF;
-    WITH taken AS (
-        UPDATE skus s SET
-            reserved = s.reserved + CASE WHEN s.on_hand - s.reserved >= a.wanted THEN a.wanted ELSE 0 END,
-            updated_at = CASE WHEN s.on_hand - s.reserved >= a.wanted THEN p_at ELSE p_at + interval '1 microsecond' END
-        FROM unnest(p_sku, v_wanted, p_sku_price, p_sku_category) WITH ORDINALITY AS a(sku, wanted, price, category, i)
-        WHERE s.sku = a.sku AND a.wanted > 0
-        RETURNING a.i, s.updated_at = p_at AS fits, s.on_hand - s.reserved AS remaining,
-            s.sellable AND s.price = a.price AND s.currency = p_currency AND s.tax_category = a.category AS sound
-    )
-    SELECT array_agg(t.i), array_agg(t.fits), array_agg(t.sound), array_agg(t.remaining)
-    INTO v_sku_at, v_sku_fits, v_sku_sound, v_sku_left FROM taken t;
+    v_stock_last := p_stock_last AND v_simple;
+    IF NOT v_stock_last THEN
+        v_stock := take_stock(p_sku, v_wanted, p_sku_price, p_sku_category, p_currency, p_at);
+        v_simple := v_simple AND v_stock.enough;
+    END IF;
 
     -- (6) Decide.
-    IF v_simple AND cardinality(v_sku_at) = cardinality(p_sku) AND NOT (false = ANY (v_sku_fits) OR false = ANY (v_sku_sound)) THEN
+    IF v_simple THEN
         v_out := array_fill('placed'::text, ARRAY[n]);
     ELSE
-        v_simple := false;
         SELECT COALESCE(array_agg(COALESCE(t.sound, false) ORDER BY a.i), '{}'),
             COALESCE(array_agg(COALESCE(t.remaining + CASE WHEN t.fits THEN a.wanted ELSE 0 END, 0) ORDER BY a.i), '{}'),
             COALESCE(array_agg(CASE WHEN t.fits THEN a.wanted ELSE 0 END ORDER BY a.i), '{}')
         INTO v_sku_sound, v_sku_left, v_wanted      -- wanted: from here on, what was taken
         FROM unnest(v_wanted) WITH ORDINALITY AS a(wanted, i)
-        LEFT JOIN unnest(v_sku_at, v_sku_fits, v_sku_sound, v_sku_left) AS t(i, fits, sound, remaining) ON t.i = a.i;
+        LEFT JOIN unnest(v_stock.at, v_stock.fits, v_stock.sound, v_stock.remaining) AS t(i, fits, sound, remaining) ON t.i = a.i;
         v_done := decide_batch(v_out, v_cart, v_client, v_client_left, v_network, v_network_left,
             p_use, p_use_code, v_use_left, v_code_sound, v_code_left, p_lines, p_line_sku, p_line_quantity, v_sku_sound, v_sku_left);
         v_out := v_done.outcome;
@@ -363,7 +377,15 @@ BEGIN
         AS a(id, number, subject, email, grand, event, traceparent, outcome)
     WHERE a.outcome = 'placed';
 
-    -- (8) Refused orders' keys are free again; twins get what is stored.
+    -- (8) Stock that was left for the end. The guess that there is enough was wrong: nothing of this stays.
+    IF v_stock_last THEN
+        v_stock := take_stock(p_sku, v_wanted, p_sku_price, p_sku_category, p_currency, p_at);
+        IF NOT v_stock.enough THEN
+            RAISE EXCEPTION 'stock ran short' USING ERRCODE = 'serialization_failure';
+        END IF;
+    END IF;
+
+    -- (9) Refused orders' keys are free again; twins get what is stored.
     IF v_simple THEN
         RETURN;
     END IF;
@@ -389,4 +411,5 @@ SELECT order_id, sequence, type, actor, data, at FROM order_events WHERE sequenc
 DROP VIEW order_history;
 DROP FUNCTION place_batch;
 DROP FUNCTION decide_batch;
+DROP FUNCTION take_stock;
 DROP FUNCTION crowded;
