@@ -123,7 +123,7 @@ def test_a_new_worker_takes_over_after_sigkill(serving, make_worker):
         (["--back", "carrier-pigeon://x"], 2, "WK-BAD-ENDPOINT"),
         (["--slots", "0"], 2, "SOUK_WORKER_SLOTS"),
         (["--help"], 0, "--services"),
-        (["--print-config"], 0, '"SOUK_WORKER_BATCH_MAX":64'),
+        (["--print-config"], 0, '"SOUK_WORKER_BATCH_MAX":256'),
     ],
 )
 def test_exit_codes_of_a_start(make_worker, flags, code, said):
