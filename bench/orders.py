@@ -5,17 +5,22 @@ broker, one orders worker, idempotency key, totals, limit of unpaid orders, outb
 concurrency that suits it best; both durable: fsync and synchronous_commit are on. Uniform: 1,000 SKUs; hot: one.
 docs/performance.md keeps results.
 
+How long a commit waits for the disk decides much: SYNC_US makes each wait longer by so many microseconds, for both.
+
     make bench-orders
+    SYNC_US=1000 make bench-orders
     ROUNDS=9 DURATION_S=10 make bench-orders
 """
 
 import json
 import os
 import re
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -29,6 +34,7 @@ from support.stack import Servers, Stack  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 DURATION_S = int(os.environ.get("DURATION_S", "3"))
+SYNC_US = int(os.environ.get("SYNC_US", "0"))
 CONNECTIONS = (64, 256, 1024)  # ours, and pgbench's; the best one of each counts
 CLIENTS = (1, 4, 8, 16, 32)
 CHOICE_S = 2  # of a run that looks for it
@@ -187,8 +193,33 @@ def measure(ours, rival):
     return found
 
 
-def report(found, placed):
-    print(f"{ROUNDS} rounds of {DURATION_S} s, medians; {placed} orders placed, all in balance")
+def slow_sync(folder):
+    """Environment of a PostgreSQL whose waits for the disk are longer; the library in a folder that its user can read."""
+    if SYNC_US == 0:
+        return {}
+    built = ROOT / "build" / os.environ["SOUK_TEST_PRESET"] / "bench" / "libsouk-bench-slow-sync.so"
+    library = shutil.copy(built, folder)
+    folder.chmod(0o755)
+    return {"LD_PRELOAD": str(library), "SLOW_SYNC_US": str(SYNC_US)}
+
+
+def sync_us(servers):
+    """A wait for the disk without that, in microseconds: pg_test_fsync, an 8 kB write, as PostgreSQL does by default."""
+    argv = [
+        str(postgres.bin_dir() / "pg_test_fsync"),
+        "-s",
+        "1",
+        "-f",
+        str(servers.folder / "sync"),
+    ]
+    said = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return int(re.search(r"fdatasync\s+[\d.]+ ops/sec\s+(\d+) usecs/op", said)[1])
+
+
+def report(found, placed, disk_us):
+    print(
+        f"{ROUNDS} rounds of {DURATION_S} s, medians; {placed} orders placed, all in balance; a write is on disk after {disk_us} + {SYNC_US} us"
+    )
     print(
         f"{'':<8} {'orders/s':>9} {'range':>13} {'connections':>11} {'p50':>9} {'p99':>9} {'pgbench':>8} {'clients':>7} {'ratio':>6} {'aim':>5}"
     )
@@ -207,13 +238,14 @@ def report(found, placed):
 
 def main():
     with (
-        Servers(durable=True) as servers,
+        tempfile.TemporaryDirectory() as folder,
+        Servers(durable=True, env=slow_sync(Path(folder))) as servers,
         Stack(servers, catalog=1, diag=0, orders=1, env=SETTINGS) as stack,
     ):
         rival = Rival(servers, stack.folder)
         ours = Ours(stack)
         found = measure(ours, rival)
-        report(found, ours.check())
+        report(found, ours.check(), sync_us(servers))
 
 
 if __name__ == "__main__":

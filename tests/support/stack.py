@@ -224,12 +224,14 @@ class Group:
 class Servers(Group):
     """PostgreSQL and, unless mongo is false, the MongoDB-protocol server; MONGODB_URI names a MongoDB to use instead of the latter.
 
-    durable: PostgreSQL waits for the disk, as in production; otherwise it is quicker, and loses nothing when processes die."""
+    durable: PostgreSQL waits for the disk, as in production; otherwise it is quicker, and loses nothing when processes die.
+    env: more of PostgreSQL's environment."""
 
-    def __init__(self, mongo=True, durable=False):
+    def __init__(self, mongo=True, durable=False, env=None):
         super().__init__("souk-servers-")
         self.with_mongo = mongo
         self.durable = durable
+        self.env = env or {}
         self.passwords = {}
         self.external_mongodb = os.environ.get("MONGODB_URI", "")
 
@@ -237,7 +239,9 @@ class Servers(Group):
         (postgres_port, mongo_port) = PORTS.take(2)
         data_dir, password_file = self.folder / "postgres", self.folder / "password"
         postgres.make_cluster(data_dir, password_file, self.durable)
-        self.add(plan.postgres_spec(postgres_port, data_dir, password_file, self.durable))
+        spec = plan.postgres_spec(postgres_port, data_dir, password_file, self.durable)
+        spec.env.update(self.env)
+        self.add(spec)
         self["postgres"].start().wait_ready()
         self.database_url = self["postgres"].spec.health[1]
         self.mongodb_base = self.external_mongodb

@@ -56,7 +56,15 @@ def add_sku(db, sku, on_hand, price=1000):
     )
 
 
-def place(db, orders, unpaid_max=0, network_max=0, prices=None, reserve=timedelta(minutes=15), stock_last=False):
+def place(
+    db,
+    orders,
+    unpaid_max=0,
+    network_max=0,
+    prices=None,
+    reserve=timedelta(minutes=15),
+    stock_last=False,
+):
     """One call. prices: what the totals rest on, 1000 of a SKU unless given."""
     prices = prices or {}
     skus = sorted({sku for one in orders for sku, _ in one.lines})

@@ -3,6 +3,8 @@
 import random
 import threading
 
+import psycopg
+import pytest
 from calls import Order, add_sku, imbalances, place, settle, unique
 
 SKUS, CALLS, BATCH, PLACERS = 12, 25, 40, 4
@@ -21,7 +23,13 @@ def placer(db, seed, skus, twins, seen):
             more["network"] = rnd.choice([None, "192.0.2.1", "192.0.2.2"])
             lines = [(sku, rnd.randint(1, 3)) for sku in rnd.sample(skus, rnd.randint(1, 3))]
             orders.append(Order(lines, refused=rnd.random() < 0.05, **more))
-        seen += [one.outcome for one in place(db, orders, rnd.choice([0, 3]), rnd.choice([0, 50]))]
+        limits = rnd.choice([0, 3]), rnd.choice([0, 50])
+        try:
+            found = place(db, orders, *limits, stock_last=rnd.random() < 0.5)
+        except psycopg.errors.SerializationFailure:  # its guess was wrong
+            seen.append("guessed wrong")
+            found = place(db, orders, *limits)
+        seen += [one.outcome for one in found]
 
 
 def settler(db, seed, seen, placed_all):
@@ -108,3 +116,55 @@ def test_a_cart_is_its_owners(db):
     assert [each.outcome for each in place(db, [stranger, owners])] == ["stale", "placed"]
     rows = db.execute("SELECT subject FROM orders").fetchall()
     assert rows == [(owner,)] and imbalances(db) == []
+
+
+def test_stock_that_is_taken_last_and_is_short_leaves_nothing(db):
+    add_sku(db, "A", 5)
+    add_sku(db, "B", 1)
+    orders = [Order([("A", 1), ("B", 1)]), Order([("B", 1)])]
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        place(db, orders, stock_last=True)
+    for table in ("orders", "order_lines", "outbox", "idempotency"):
+        assert db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0
+    assert db.execute("SELECT sum(reserved) FROM skus").fetchone()[0] == 0
+    outcomes = place(db, orders)
+    assert [each.outcome for each in outcomes] == ["placed", "stock"]
+    assert (outcomes[1].at, outcomes[1].remaining) == (1, 0) and imbalances(db) == []
+    assert [each.outcome for each in place(db, [Order([("A", 2)])], stock_last=True)] == ["placed"]
+
+
+def test_stock_that_is_taken_last_at_another_price_leaves_nothing(db):
+    add_sku(db, "A", 5, price=900)
+    with pytest.raises(psycopg.errors.SerializationFailure):
+        place(db, [Order([("A", 1)])], stock_last=True)
+    assert [each.outcome for each in place(db, [Order([("A", 1)])])] == ["stale"]
+    assert db.execute("SELECT count(*) FROM orders").fetchone()[0] == 0 and imbalances(db) == []
+
+
+@pytest.mark.parametrize("stock_last", [False, True])
+def test_skus_are_locked_in_the_order_of_their_bytes(connect, stock_last):
+    """While one waits for B it has A, and not yet C: whatever the plan, and however many SKUs there are."""
+    db, holder = connect(), connect()
+    for sku in ["C", "B", "A", *(f"S{at}" for at in range(200))]:
+        add_sku(db, sku, 5)
+    db.execute("ANALYZE skus")
+    holder.execute("BEGIN")
+    holder.execute("SELECT FROM skus WHERE sku = 'B' FOR UPDATE")
+    waiting, failed = connect(), []
+
+    def waiter():
+        try:
+            place(waiting, [Order([("C", 1), ("A", 1), ("B", 1)])], stock_last=stock_last)
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=waiter)
+    thread.start()
+    pid = waiting.info.backend_pid
+    while not db.execute("SELECT pg_blocking_pids(%s) <> '{}'", (pid,)).fetchone()[0]:
+        assert thread.is_alive()
+    free = db.execute("SELECT sku FROM skus WHERE sku IN ('A', 'B', 'C') FOR UPDATE SKIP LOCKED")
+    assert [row[0] for row in free] == ["C"]
+    holder.execute("COMMIT")
+    thread.join()
+    assert failed == [] and imbalances(db) == []

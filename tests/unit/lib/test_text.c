@@ -37,6 +37,20 @@ Test(text, lines_are_composed_and_trimmed) {
                      "Brien \xf0\x9f\x98\x80");
 }
 
+/* A letter of another alphabet behind it takes the text the long way. */
+Test(text, ascii_has_the_same_forms_by_itself) {
+    for (int c = 0; c < 0x80; c++) {
+        const char text[] = {'A', (char)c, 'z', '\xc3', '\xa9'}; /* e with acute */
+        souk_str_t alone = {.data = text, .size = 3}, longer = {.data = text, .size = 5};
+        souk_str_t one, other;
+        cr_assert_eq(souk_text_fold(s_arena, alone, &one), SOUK_OK);
+        cr_assert_eq(souk_text_fold(s_arena, longer, &other), SOUK_OK);
+        cr_assert(souk_str_equal(one, (souk_str_t){.data = other.data, .size = other.size - 2}));
+        cr_assert_eq(souk_text_nfc(s_arena, alone, &one), SOUK_OK);
+        cr_assert(souk_str_equal(one, alone));
+    }
+}
+
 Test(text, lines_refuse_what_is_no_line) {
     static const char *const bad[] = {
         "",
