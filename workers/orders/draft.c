@@ -376,7 +376,7 @@ static souk_err_t s_head(making_t *self, int64_t number) {
     record->payment_method = in->req->payment_method;
     record->placed_at = record->updated_at = in->at_us;
     record->expires_at = in->expires_at_us;
-    record->paid_at = record->cancelled_at = ORDERS_NO_TIME;
+    record->paid_at = record->cancelled_at = record->erased_at = ORDERS_NO_TIME;
     if (self->cart != NULL) {
         record->cart_id = self->cart->id;
         self->draft->cart_version = self->cart->version;

@@ -73,7 +73,7 @@ static const souk_pg_stmt_t s_orders = {
            " o.fulfilment_status, o.payment_method, o.items_total, o.discount_total,"
            " o.shipping_total, o.tax_total, o.grand_total, o.taxes_included,"
            " o.shipping_address::text, o.placed_at, o.expires_at, o.paid_at, o.cancelled_at,"
-           " o.updated_at"
+           " o.updated_at, o.erased_at"
            " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS a(id, owner, i)"
            " JOIN orders o ON o.id = a.id AND o.subject = COALESCE(a.owner, o.subject)"
            " ORDER BY a.i"};
@@ -97,8 +97,8 @@ static souk_err_t s_read_order(const souk_pg_rows_t *rows, size_t row, souk_aren
                                  &ret->cart_id,  &ret->discount_code};
     int64_t *const totals[] = {&ret->items_total, &ret->discount_total, &ret->shipping_total,
                                &ret->tax_total, &ret->grand_total};
-    int64_t *const times[] = {&ret->placed_at, &ret->expires_at, &ret->paid_at, &ret->cancelled_at,
-                              &ret->updated_at};
+    int64_t *const times[] = {&ret->placed_at,    &ret->expires_at, &ret->paid_at,
+                              &ret->cancelled_at, &ret->updated_at, &ret->erased_at};
     int column = 1;
     for (size_t i = 0; i < SOUK_COUNT_OF(texts); i++) {
         *texts[i] = souk_pg_get_str(rows, row, column++);
@@ -294,6 +294,7 @@ static void s_times_reply(const orders_record_t *self, orders_order_t *ret) {
     s_time_or_nil(&ret->bits, ORDERS_ORDER_CANCELLED_AT_BIT, &ret->cancelled_at,
                   self->cancelled_at);
     orders_order_set_updated_at(ret, self->updated_at);
+    s_time_or_nil(&ret->bits, ORDERS_ORDER_ERASED_AT_BIT, &ret->erased_at, self->erased_at);
 }
 
 souk_err_t orders_record_reply(const orders_record_t *self, souk_arena_t *arena,

@@ -31,7 +31,7 @@ typedef struct {
     int64_t items_total, discount_total, shipping_total, tax_total, grand_total;
     bool taxes_included;
     souk_address_t shipping_address;
-    int64_t placed_at, expires_at, paid_at, cancelled_at, updated_at;
+    int64_t placed_at, expires_at, paid_at, cancelled_at, updated_at, erased_at;
     orders_record_line_t *lines; /* in order; the first is line 1 */
     size_t lines_count;
     orders_record_part_t *parts; /* oldest first */

@@ -29,8 +29,12 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
         free(self);
         return err;
     }
-    err = orders_tasks_start(self);
+    err = orders_erase_new(config, &self->erase);
+    if (err == SOUK_OK) {
+        err = orders_tasks_start(self);
+    }
     if (err != SOUK_OK) {
+        orders_erase_destroy(&self->erase);
         orders_follow_destroy(&self->follow);
         souk_guest_keys_done(&self->guest_keys);
         free(self);
@@ -44,6 +48,7 @@ static souk_err_t s_start(const souk_worker_config_t *config, souk_loop_t *loop,
 static void s_stop(void *service) {
     orders_service_t *self = service;
     orders_tasks_stop(self);
+    orders_erase_destroy(&self->erase);
     orders_follow_destroy(&self->follow);
     orders_reference_destroy(&self->reference);
     souk_guest_keys_done(&self->guest_keys);

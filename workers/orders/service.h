@@ -4,6 +4,7 @@
 #define ORDERS_SERVICE_H
 
 #include "gen/config.h"
+#include "orders/erase.h"
 #include "orders/follow.h"
 #include "orders/metrics.h"
 #include "orders/reference.h"
@@ -29,6 +30,7 @@ typedef struct {
     souk_keeper_t *keeper, *books_keeper; /* tasks.h */
     orders_sweep_at_t sweep_at;
     orders_follow_t *follow; /* brings the catalogue into skus */
+    orders_erase_t *erase;   /* takes erased users out of orders */
     orders_metrics_t metrics;
 } orders_service_t;
 
