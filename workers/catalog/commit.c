@@ -73,6 +73,7 @@ static souk_err_t s_fill(const catalog_commit_t *commit, const catalog_plan_t *p
             .at_us = at_us,
             .by = souk_ctx_subject(commit->ctx),
             .why = souk_str_of(commit->why),
+            .request_id = souk_ctx_request_id(commit->ctx),
             .nonce = nonce_copy,
         };
     }

@@ -3,23 +3,19 @@
 #include <mongoc/mongoc.h>
 #include <stdlib.h>
 
-#include "mp_bson.h"
+#include "revision.h"
 #include "souk/id.h"
 #include "souk/log.h"
 
-#define US_PER_MS 1000
 #define DUPLICATE_KEY 11000
 #define DUPLICATE_KEY_UPDATE 11001
 #define SCAN_BATCH 500
 #define REVISION_ARENA_BYTES ((size_t)16 * 1024 * 1024)
 #define SCAN_ARENA_KEEP_BYTES ((size_t)256 * 1024)
 
-static const char s_kind_product[] = "product";
-static const char s_kind_category[] = "category";
-
 struct catalog_store {
     mongoc_client_t *client;
-    mongoc_collection_t *revisions, *meta;
+    mongoc_collection_t *revisions, *retired, *meta;
 };
 
 /* Waits are bounded even where the URI does not say so: a server that is away is an answer, not a
@@ -59,15 +55,18 @@ souk_err_t catalog_store_new(const char *uri_text, catalog_store_t **ret_self) {
     mongoc_client_set_appname(self->client, "souk-catalog");
     mongoc_client_set_error_api(self->client, MONGOC_ERROR_API_VERSION_2);
     self->revisions = mongoc_client_get_collection(self->client, database, "revisions");
+    self->retired = mongoc_client_get_collection(self->client, database, "retired");
     self->meta = mongoc_client_get_collection(self->client, database, "meta");
     mongoc_write_concern_t *majority = mongoc_write_concern_new();
     mongoc_write_concern_set_w(majority, MONGOC_WRITE_CONCERN_W_MAJORITY);
     mongoc_collection_set_write_concern(self->revisions, majority);
+    mongoc_collection_set_write_concern(self->retired, majority);
     mongoc_collection_set_write_concern(self->meta, majority);
     mongoc_write_concern_destroy(majority);
     mongoc_read_concern_t *concern = mongoc_read_concern_new();
     mongoc_read_concern_set_level(concern, MONGOC_READ_CONCERN_LEVEL_MAJORITY);
     mongoc_collection_set_read_concern(self->revisions, concern);
+    mongoc_collection_set_read_concern(self->retired, concern);
     mongoc_read_concern_destroy(concern);
     mongoc_uri_destroy(uri);
     *ret_self = self;
@@ -79,6 +78,7 @@ void catalog_store_destroy(catalog_store_t **self_p) {
     catalog_store_t *self = *self_p;
     if (self != NULL) {
         mongoc_collection_destroy(self->revisions);
+        mongoc_collection_destroy(self->retired);
         mongoc_collection_destroy(self->meta);
         mongoc_client_destroy(self->client);
         free(self);
@@ -186,34 +186,6 @@ static void s_append_str(bson_t *bson, const char *name, souk_str_t text) {
     bson_append_utf8(bson, name, -1, text.data != NULL ? text.data : "", (int)text.size);
 }
 
-static souk_err_t s_to_bson(const catalog_revision_t *revision, bson_t *ret) {
-    const catalog_change_t *change = &revision->change;
-    bson_append_int64(ret, "_id", -1, change->revision);
-    bson_append_utf8(ret, "kind", -1,
-                     change->kind == CATALOG_PRODUCT ? s_kind_product : s_kind_category, -1);
-    s_append_str(ret, "entity_id", change->entity_id);
-    bson_append_int64(ret, "version", -1, change->version);
-    bson_append_bool(ret, "deleted", -1, change->deleted);
-    bson_append_date_time(ret, "at", -1, revision->at_us / US_PER_MS);
-    s_append_str(ret, "by", revision->by);
-    s_append_str(ret, "why", revision->why);
-    s_append_str(ret, "nonce", revision->nonce);
-    if (revision->key.data != NULL) {
-        s_append_str(ret, "key", revision->key);
-        const char *hash = revision->key_hash.data != NULL ? revision->key_hash.data : "";
-        bson_append_binary(ret, "key_hash", -1, BSON_SUBTYPE_BINARY, (const uint8_t *)hash,
-                           (uint32_t)revision->key_hash.size);
-    }
-    if (change->deleted) {
-        return SOUK_OK;
-    }
-    bson_t document;
-    bson_append_document_begin(ret, "doc", -1, &document);
-    souk_err_t err = catalog_mp_to_bson(change->document, &document);
-    bson_append_document_end(ret, &document);
-    return err;
-}
-
 static souk_err_t s_insert_error(const bson_error_t *error) {
     if (s_is_duplicate(error)) {
         return SOUK_ERR_CONFLICT;
@@ -239,7 +211,7 @@ souk_err_t catalog_store_insert(catalog_store_t *self, const catalog_revision_t 
         bson_init(&documents[i]);
         pointers[i] = &documents[i];
         if (err == SOUK_OK) {
-            err = s_to_bson(&revisions[i], &documents[i]);
+            err = catalog_revision_to_bson(&revisions[i], &documents[i]);
         }
     }
     size_t inserted = 0;
@@ -264,97 +236,29 @@ souk_err_t catalog_store_insert(catalog_store_t *self, const catalog_revision_t 
     return err;
 }
 
-static souk_err_t s_field_str(const bson_t *bson, const char *name, souk_arena_t *arena,
-                              souk_str_t *ret) {
-    bson_iter_t iter;
-    if (!bson_iter_init_find(&iter, bson, name) || !BSON_ITER_HOLDS_UTF8(&iter)) {
-        return SOUK_ERR_MALFORMED;
-    }
-    uint32_t size = 0;
-    const char *text = bson_iter_utf8(&iter, &size);
-    *ret = souk_arena_copy(arena, (souk_str_t){.data = text, .size = size});
-    return ret->data != NULL ? SOUK_OK : SOUK_ERR_NO_MEMORY;
+/* A collection, and how its documents are read. */
+typedef struct {
+    mongoc_collection_t *collection;
+    souk_err_t (*read)(const bson_t *bson, souk_arena_t *arena, catalog_revision_t *ret);
+} s_source_t;
+
+static s_source_t s_revisions(catalog_store_t *self) {
+    return (s_source_t){self->revisions, catalog_revision_from_bson};
 }
 
-static souk_err_t s_field_int(const bson_t *bson, const char *name, int64_t *ret) {
-    bson_iter_t iter;
-    if (!bson_iter_init_find(&iter, bson, name) || !BSON_ITER_HOLDS_NUMBER(&iter)) {
-        return SOUK_ERR_MALFORMED;
-    }
-    *ret = bson_iter_as_int64(&iter);
-    return SOUK_OK;
+static s_source_t s_retired(catalog_store_t *self) {
+    return (s_source_t){self->retired, catalog_retired_from_bson};
 }
 
-static souk_err_t s_document(const bson_t *bson, souk_arena_t *arena, souk_str_t *ret) {
-    bson_iter_t iter;
-    if (!bson_iter_init_find(&iter, bson, "doc") || !BSON_ITER_HOLDS_DOCUMENT(&iter)) {
-        return SOUK_ERR_MALFORMED;
-    }
-    uint32_t size = 0;
-    const uint8_t *data = NULL;
-    bson_iter_document(&iter, &size, &data);
-    SOUK_CLEANUP(souk_buf_done) souk_buf_t buf;
-    souk_buf_init(&buf, REVISION_ARENA_BYTES);
-    SOUK_TRY(catalog_mp_from_bson((souk_str_t){.data = (const char *)data, .size = size}, &buf));
-    *ret = souk_arena_copy(arena, souk_buf_str(&buf));
-    return ret->data != NULL ? SOUK_OK : SOUK_ERR_NO_MEMORY;
-}
-
-static souk_err_t s_key_of(const bson_t *bson, souk_arena_t *arena, catalog_revision_t *ret) {
-    bson_iter_t iter;
-    if (!bson_iter_init_find(&iter, bson, "key")) {
-        return SOUK_OK;
-    }
-    SOUK_TRY(s_field_str(bson, "key", arena, &ret->key));
-    if (!bson_iter_init_find(&iter, bson, "key_hash") || !BSON_ITER_HOLDS_BINARY(&iter)) {
-        return SOUK_ERR_MALFORMED;
-    }
-    uint32_t size = 0;
-    const uint8_t *data = NULL;
-    bson_iter_binary(&iter, NULL, &size, &data);
-    ret->key_hash = souk_arena_copy(arena, (souk_str_t){.data = (const char *)data, .size = size});
-    return ret->key_hash.data != NULL ? SOUK_OK : SOUK_ERR_NO_MEMORY;
-}
-
-static souk_err_t s_from_bson(const bson_t *bson, souk_arena_t *arena, catalog_revision_t *ret) {
-    *ret = (catalog_revision_t){0};
-    catalog_change_t *change = &ret->change;
-    souk_str_t kind;
-    bson_iter_t iter;
-    SOUK_TRY(s_field_int(bson, "_id", &change->revision));
-    SOUK_TRY(s_field_str(bson, "kind", arena, &kind));
-    if (souk_str_equal(kind, souk_str_of(s_kind_product))) {
-        change->kind = CATALOG_PRODUCT;
-    } else if (souk_str_equal(kind, souk_str_of(s_kind_category))) {
-        change->kind = CATALOG_CATEGORY;
-    } else {
-        return SOUK_ERR_MALFORMED;
-    }
-    SOUK_TRY(s_field_str(bson, "entity_id", arena, &change->entity_id));
-    SOUK_TRY(s_field_int(bson, "version", &change->version));
-    if (!bson_iter_init_find(&iter, bson, "deleted") || !BSON_ITER_HOLDS_BOOL(&iter)) {
-        return SOUK_ERR_MALFORMED;
-    }
-    change->deleted = bson_iter_bool(&iter);
-    if (!bson_iter_init_find(&iter, bson, "at") || !BSON_ITER_HOLDS_DATE_TIME(&iter)) {
-        return SOUK_ERR_MALFORMED;
-    }
-    ret->at_us = bson_iter_date_time(&iter) * US_PER_MS;
-    SOUK_TRY(s_field_str(bson, "by", arena, &ret->by));
-    SOUK_TRY(s_field_str(bson, "why", arena, &ret->why));
-    SOUK_TRY(s_field_str(bson, "nonce", arena, &ret->nonce));
-    SOUK_TRY(s_key_of(bson, arena, ret));
-    return change->deleted ? SOUK_OK : s_document(bson, arena, &change->document);
-}
-
-static souk_err_t s_find_one(catalog_store_t *self, const bson_t *filter, souk_arena_t *arena,
+static souk_err_t s_find_one(s_source_t source, const bson_t *filter, souk_arena_t *arena,
                              catalog_revision_t *ret) {
     bson_t *opts = BCON_NEW("limit", BCON_INT64(1), "singleBatch", BCON_BOOL(true));
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(self->revisions, filter, opts, NULL);
+    mongoc_cursor_t *cursor =
+        mongoc_collection_find_with_opts(source.collection, filter, opts, NULL);
     const bson_t *bson = NULL;
     souk_err_t err = SOUK_ERR_NOT_FOUND;
     if (mongoc_cursor_next(cursor, &bson)) {
-        err = s_from_bson(bson, arena, ret);
+        err = source.read(bson, arena, ret);
     } else if (mongoc_cursor_error(cursor, NULL)) {
         err = SOUK_ERR_UNAVAILABLE;
     }
@@ -363,11 +267,33 @@ static souk_err_t s_find_one(catalog_store_t *self, const bson_t *filter, souk_a
     return err;
 }
 
-souk_err_t catalog_store_find(catalog_store_t *self, int64_t revision, souk_arena_t *arena,
-                              catalog_revision_t *ret) {
+static souk_err_t s_find_number(s_source_t source, int64_t revision, souk_arena_t *arena,
+                                catalog_revision_t *ret) {
     bson_t filter = BSON_INITIALIZER;
     bson_append_int64(&filter, "_id", -1, revision);
-    souk_err_t err = s_find_one(self, &filter, arena, ret);
+    souk_err_t err = s_find_one(source, &filter, arena, ret);
+    bson_destroy(&filter);
+    return err;
+}
+
+souk_err_t catalog_store_find(catalog_store_t *self, int64_t revision, souk_arena_t *arena,
+                              catalog_revision_t *ret) {
+    return s_find_number(s_revisions(self), revision, arena, ret);
+}
+
+/* It is in `retired` before it leaves `revisions`. */
+souk_err_t catalog_store_find_ever(catalog_store_t *self, int64_t revision, souk_arena_t *arena,
+                                   catalog_revision_t *ret) {
+    souk_err_t err = s_find_number(s_revisions(self), revision, arena, ret);
+    return err == SOUK_ERR_NOT_FOUND ? s_find_number(s_retired(self), revision, arena, ret) : err;
+}
+
+souk_err_t catalog_store_find_version(catalog_store_t *self, souk_str_t entity_id, int64_t version,
+                                      souk_arena_t *arena, catalog_revision_t *ret) {
+    bson_t filter = BSON_INITIALIZER;
+    s_append_str(&filter, "entity_id", entity_id);
+    bson_append_int64(&filter, "version", -1, version);
+    souk_err_t err = s_find_one(s_revisions(self), &filter, arena, ret);
     bson_destroy(&filter);
     return err;
 }
@@ -376,16 +302,17 @@ souk_err_t catalog_store_find_key(catalog_store_t *self, souk_str_t key, souk_ar
                                   catalog_revision_t *ret) {
     bson_t filter = BSON_INITIALIZER;
     s_append_str(&filter, "key", key);
-    souk_err_t err = s_find_one(self, &filter, arena, ret);
+    souk_err_t err = s_find_one(s_revisions(self), &filter, arena, ret);
     bson_destroy(&filter);
     return err;
 }
 
 /* ret_unreadable NULL: unreadable documents are left out. */
-static souk_err_t s_scan(catalog_store_t *self, const bson_t *filter, catalog_scan_fn fn, void *arg,
+static souk_err_t s_scan(s_source_t source, const bson_t *filter, catalog_scan_fn fn, void *arg,
                          uint64_t *ret_unreadable) {
     bson_t *opts = BCON_NEW("batchSize", BCON_INT64(SCAN_BATCH));
-    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(self->revisions, filter, opts, NULL);
+    mongoc_cursor_t *cursor =
+        mongoc_collection_find_with_opts(source.collection, filter, opts, NULL);
     SOUK_CLEANUP(souk_arena_destroy)
     souk_arena_t *arena = souk_arena_new(REVISION_ARENA_BYTES, SCAN_ARENA_KEEP_BYTES);
     const bson_t *bson = NULL;
@@ -393,7 +320,7 @@ static souk_err_t s_scan(catalog_store_t *self, const bson_t *filter, catalog_sc
     while (err == SOUK_OK && mongoc_cursor_next(cursor, &bson)) {
         catalog_revision_t revision;
         souk_arena_reset(arena);
-        if (s_from_bson(bson, arena, &revision) == SOUK_OK) {
+        if (source.read(bson, arena, &revision) == SOUK_OK) {
             err = fn(arg, &revision);
         } else if (ret_unreadable != NULL) {
             (*ret_unreadable)++;
@@ -417,18 +344,29 @@ souk_err_t catalog_store_scan(catalog_store_t *self, int64_t after, catalog_scan
         bson_append_int64(&range, "$gt", -1, after);
         bson_append_document_end(&filter, &range);
     }
-    souk_err_t err = s_scan(self, &filter, fn, arg, ret_unreadable);
+    souk_err_t err = s_scan(s_revisions(self), &filter, fn, arg, ret_unreadable);
+    bson_destroy(&filter);
+    return err;
+}
+
+static souk_err_t s_history(s_source_t source, souk_str_t entity_id, catalog_scan_fn fn,
+                            void *arg) {
+    bson_t filter = BSON_INITIALIZER;
+    s_append_str(&filter, "entity_id", entity_id);
+    souk_err_t err = s_scan(source, &filter, fn, arg, NULL);
     bson_destroy(&filter);
     return err;
 }
 
 souk_err_t catalog_store_history(catalog_store_t *self, souk_str_t entity_id, catalog_scan_fn fn,
                                  void *arg) {
-    bson_t filter = BSON_INITIALIZER;
-    s_append_str(&filter, "entity_id", entity_id);
-    souk_err_t err = s_scan(self, &filter, fn, arg, NULL);
-    bson_destroy(&filter);
-    return err;
+    return s_history(s_revisions(self), entity_id, fn, arg);
+}
+
+souk_err_t catalog_store_history_ever(catalog_store_t *self, souk_str_t entity_id,
+                                      catalog_scan_fn fn, void *arg) {
+    SOUK_TRY(s_history(s_revisions(self), entity_id, fn, arg));
+    return s_history(s_retired(self), entity_id, fn, arg);
 }
 
 souk_err_t catalog_store_set_head(catalog_store_t *self, int64_t revision) {
@@ -444,11 +382,23 @@ souk_err_t catalog_store_set_head(catalog_store_t *self, int64_t revision) {
     return done || s_is_duplicate(&error) ? SOUK_OK : SOUK_ERR_UNAVAILABLE;
 }
 
-souk_err_t catalog_store_remove(catalog_store_t *self, int64_t revision) {
+souk_err_t catalog_store_retire(catalog_store_t *self, int64_t revision, souk_arena_t *arena) {
+    catalog_revision_t found;
+    souk_err_t err = catalog_store_find(self, revision, arena, &found);
+    if (err != SOUK_OK) {
+        return err == SOUK_ERR_NOT_FOUND ? SOUK_OK : err; /* another worker was first */
+    }
     bson_error_t error;
+    bson_t kept = BSON_INITIALIZER;
+    catalog_retired_to_bson(&found, &kept);
+    bool done = mongoc_collection_insert_one(self->retired, &kept, NULL, NULL, &error);
+    bson_destroy(&kept);
+    if (!done && !s_is_duplicate(&error)) {
+        return SOUK_ERR_UNAVAILABLE;
+    }
     bson_t filter = BSON_INITIALIZER;
     bson_append_int64(&filter, "_id", -1, revision);
-    bool done = mongoc_collection_delete_one(self->revisions, &filter, NULL, NULL, &error);
+    done = mongoc_collection_delete_one(self->revisions, &filter, NULL, NULL, &error);
     bson_destroy(&filter);
     return done ? SOUK_OK : SOUK_ERR_UNAVAILABLE;
 }

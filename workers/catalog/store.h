@@ -6,7 +6,10 @@
  * inserts, equality finds, whole scans, unique indexes, deletes, one hint update.
  *
  * revisions {_id: int64, kind: "product" | "category", entity_id, version: int64, deleted: bool,
- * at: date, by, why, nonce, doc: {...} (absent when deleted), key (absent without), key_hash: bin}
+ * at: date, by, why, request_id (absent in old ones), nonce, doc: {...} (absent when deleted), key
+ * (absent without), key_hash: bin}
+ * retired   {_id, kind, entity_id, version, deleted, at, by, why, request_id}   what stays of a
+ *           trimmed revision, inserted before that is deleted
  * meta      {_id: "catalog", identity}   made once: tells one database from another
  *           {_id: "head", revision}      a hint: some revision that exists, mostly the last
  *
@@ -25,11 +28,12 @@
 
 typedef struct {
     catalog_change_t change;
-    int64_t at_us; /* whole milliseconds */
-    souk_str_t by, why;
-    souk_str_t nonce;    /* tells our insert from another's under the same number */
-    souk_str_t key;      /* scope and Idempotency-Key; data NULL: none */
-    souk_str_t key_hash; /* data NULL: none */
+    int64_t at_us;                  /* whole milliseconds */
+    souk_str_t by, why, request_id; /* request_id: data NULL when it is not known */
+    bool is_retired;                /* trimmed: what follows, and the document, is gone */
+    souk_str_t nonce;               /* tells our insert from another's under the same number */
+    souk_str_t key;                 /* scope and Idempotency-Key; data NULL: none */
+    souk_str_t key_hash;            /* data NULL: none */
 } catalog_revision_t;
 
 typedef struct catalog_store catalog_store_t;
@@ -49,9 +53,12 @@ SOUK_MUST_CHECK souk_err_t catalog_store_prepare(catalog_store_t *self,
 SOUK_MUST_CHECK souk_err_t catalog_store_insert(catalog_store_t *self,
                                                 const catalog_revision_t *revisions, size_t count,
                                                 size_t *ret_inserted);
-/* By number; by key. SOUK_ERR_NOT_FOUND. */
+/* By number; by an entity's version; by key. SOUK_ERR_NOT_FOUND. */
 SOUK_MUST_CHECK souk_err_t catalog_store_find(catalog_store_t *self, int64_t revision,
                                               souk_arena_t *arena, catalog_revision_t *ret);
+SOUK_MUST_CHECK souk_err_t catalog_store_find_version(catalog_store_t *self, souk_str_t entity_id,
+                                                      int64_t version, souk_arena_t *arena,
+                                                      catalog_revision_t *ret);
 SOUK_MUST_CHECK souk_err_t catalog_store_find_key(catalog_store_t *self, souk_str_t key,
                                                   souk_arena_t *arena, catalog_revision_t *ret);
 
@@ -67,12 +74,21 @@ SOUK_MUST_CHECK souk_err_t catalog_store_scan(catalog_store_t *self, int64_t aft
 SOUK_MUST_CHECK souk_err_t catalog_store_history(catalog_store_t *self, souk_str_t entity_id,
                                                  catalog_scan_fn fn, void *arg);
 
+/* The same, trimmed ones too; those with is_retired. */
+SOUK_MUST_CHECK souk_err_t catalog_store_find_ever(catalog_store_t *self, int64_t revision,
+                                                   souk_arena_t *arena, catalog_revision_t *ret);
+SOUK_MUST_CHECK souk_err_t catalog_store_history_ever(catalog_store_t *self, souk_str_t entity_id,
+                                                      catalog_scan_fn fn, void *arg);
+
 /* The hint, 0 when there is none, and the identity, "" when there is none: with one find, so that
  * another database is noticed by whoever asks for the hint. */
 SOUK_MUST_CHECK souk_err_t catalog_store_head(catalog_store_t *self, int64_t *ret_revision,
                                               char ret_identity[CATALOG_IDENTITY_CHARS + 1]);
 SOUK_MUST_CHECK souk_err_t catalog_store_set_head(catalog_store_t *self, int64_t revision);
 
-SOUK_MUST_CHECK souk_err_t catalog_store_remove(catalog_store_t *self, int64_t revision);
+/* Trims a revision: what is kept of it goes into `retired`, then it is deleted. Doing so twice does
+ * no harm. arena: for reading it. */
+SOUK_MUST_CHECK souk_err_t catalog_store_retire(catalog_store_t *self, int64_t revision,
+                                                souk_arena_t *arena);
 
 #endif

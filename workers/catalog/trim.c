@@ -5,6 +5,8 @@
 #include "souk/log.h"
 
 #define TRIM_AT_ONCE 1000
+#define REVISION_BYTES_MAX ((size_t)16 * 1024 * 1024)
+#define REVISION_KEEP_BYTES ((size_t)256 * 1024)
 
 typedef struct {
     catalog_apply_t *apply;
@@ -39,8 +41,11 @@ souk_err_t catalog_trim(catalog_store_t *store, catalog_apply_t *apply, int64_t 
     self->older_than_us = older_than_us;
     uint64_t unreadable = 0;
     souk_err_t err = catalog_store_scan(store, 0, s_look, self, &unreadable);
+    SOUK_CLEANUP(souk_arena_destroy)
+    souk_arena_t *arena = souk_arena_new(REVISION_BYTES_MAX, REVISION_KEEP_BYTES);
     for (size_t i = 0; err == SOUK_OK && i < self->count && !stopping(arg); i++) {
-        err = catalog_store_remove(store, self->found[i]);
+        souk_arena_reset(arena);
+        err = catalog_store_retire(store, self->found[i], arena);
     }
     if (err == SOUK_OK && self->count > 0) {
         souk_log(SOUK_LOG_INFO, "CA-TRIMMED", SOUK_F_INT("revisions", self->count));
