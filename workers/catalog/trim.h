@@ -1,6 +1,6 @@
-/* Trimming: superseded revisions beyond an age go, but for who made them (`retired` in store.h); the
- * newest of an entity (a tombstone too) never. Several workers may do it at once: a delete of what
- * is gone is no harm. */
+/* Trimming: superseded revisions beyond an age go, but for who made them (`retired` in store.h);
+ * the newest of an entity (a tombstone too) never. Several workers may do it at once: a delete of
+ * what is gone is no harm. */
 #ifndef CATALOG_TRIM_H
 #define CATALOG_TRIM_H
 
