@@ -9,7 +9,7 @@
 int fdatasync(int fd) {
     int (*next)(int) = NULL;
     *(void **)&next = dlsym(RTLD_NEXT, "fdatasync");
-    const char *text = getenv("SLOW_SYNC_US");
+    const char *text = getenv("SLOW_SYNC_US"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
     long us = text != NULL ? atol(text) : 0;
     struct timespec pause = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
     nanosleep(&pause, NULL);
