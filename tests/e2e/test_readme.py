@@ -22,8 +22,11 @@ def tour(stack, tmp_path_factory):
     stack.seed()
     board = f"{stack.url}/v1/products/walnut-serving-board"
     wait_for(
-        lambda: "availability_tag" in requests.get(board, timeout=10).json(),
-        what="products show their availability",
+        lambda: all(
+            variant.get("availability") == "in_stock"
+            for variant in requests.get(board, timeout=10).json()["variants"]
+        ),
+        what="the board shows the stock of the seed",
     )
     folder = tmp_path_factory.mktemp("tour")
     (folder / "var" / "secrets").mkdir(parents=True)
