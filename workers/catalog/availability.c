@@ -140,7 +140,6 @@ static void s_pause(catalog_availability_t *self) {
 
 static souk_err_t s_ask(catalog_availability_t *self, souk_arena_t *arena,
                         orders_availability_rep_t *ret) {
-    SOUK_CLEANUP(souk_buf_done) souk_buf_t body;
     const souk_callee_t callee = {.service = "orders",
                                   .method = "availability",
                                   .class_ = SOUK_CLASS_READ,
@@ -151,13 +150,8 @@ static souk_err_t s_ask(catalog_availability_t *self, souk_arena_t *arena,
     if (self->cursor[0] != '\0') {
         orders_availability_req_set_cursor(&req, souk_str_of(self->cursor));
     }
-    souk_buf_init(&body, 1024);
-    souk_schema_to_mp(&orders_availability_req_type, &req, &body);
-    souk_str_t reply;
-    SOUK_TRY(souk_caller_call(self->caller, &callee, souk_buf_str(&body), arena, &reply));
-    souk_issues_t issues;
-    souk_issues_init(&issues);
-    return souk_schema_from_mp(&orders_availability_rep_type, reply, arena, ret, &issues);
+    return souk_caller_ask(self->caller, &callee, &orders_availability_req_type, &req,
+                           &orders_availability_rep_type, arena, ret);
 }
 
 /* Hands the page over; waits while the bus thread is behind. */

@@ -49,7 +49,6 @@ typedef struct {
 
 static souk_err_t s_fetch(orders_erase_t *self, souk_arena_t *arena, const checkpoint_t *after,
                           users_erasures_rep_t *ret) {
-    SOUK_CLEANUP(souk_buf_done) souk_buf_t body;
     const souk_callee_t callee = {.service = "users",
                                   .method = "erasures",
                                   .class_ = SOUK_CLASS_READ,
@@ -61,13 +60,8 @@ static souk_err_t s_fetch(orders_erase_t *self, souk_arena_t *arena, const check
         users_erasures_req_set_id(&req, after->user);
     }
     users_erasures_req_set_limit(&req, PAGE_MAX);
-    souk_buf_init(&body, 1024);
-    souk_schema_to_mp(&users_erasures_req_type, &req, &body);
-    souk_str_t reply;
-    SOUK_TRY(souk_caller_call(self->caller, &callee, souk_buf_str(&body), arena, &reply));
-    souk_issues_t issues;
-    souk_issues_init(&issues);
-    return souk_schema_from_mp(&users_erasures_rep_type, reply, arena, ret, &issues);
+    return souk_caller_ask(self->caller, &callee, &users_erasures_req_type, &req,
+                           &users_erasures_rep_type, arena, ret);
 }
 
 static souk_err_t s_write(souk_pg_t *pg, souk_arena_t *arena, const checkpoint_t *after,

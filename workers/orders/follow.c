@@ -192,7 +192,6 @@ static souk_err_t s_begin(orders_follow_t *self, souk_pg_t *pg, souk_arena_t *ar
 /* ---- pages ---- */
 
 static souk_err_t s_fetch(orders_follow_t *self, souk_arena_t *arena, catalog_changes_rep_t *ret) {
-    SOUK_CLEANUP(souk_buf_done) souk_buf_t body;
     const souk_callee_t callee = {.service = "catalog",
                                   .method = "changes",
                                   .class_ = SOUK_CLASS_READ,
@@ -201,13 +200,8 @@ static souk_err_t s_fetch(orders_follow_t *self, souk_arena_t *arena, catalog_ch
     catalog_changes_req_t req = {0};
     catalog_changes_req_set_after(&req, self->checkpoint);
     catalog_changes_req_set_limit(&req, self->checkpoint < self->singly_to ? 1 : self->page_max);
-    souk_buf_init(&body, 1024);
-    souk_schema_to_mp(&catalog_changes_req_type, &req, &body);
-    souk_str_t reply;
-    SOUK_TRY(souk_caller_call(self->caller, &callee, souk_buf_str(&body), arena, &reply));
-    souk_issues_t issues;
-    souk_issues_init(&issues);
-    return souk_schema_from_mp(&catalog_changes_rep_type, reply, arena, ret, &issues);
+    return souk_caller_ask(self->caller, &callee, &catalog_changes_req_type, &req,
+                           &catalog_changes_rep_type, arena, ret);
 }
 
 /* Says once that the catalogue has not answered for a while (a moment is none: a worker that starts

@@ -7,6 +7,7 @@
 #include "souk/arena.h"
 #include "souk/base.h"
 #include "souk/err.h"
+#include "souk/schema.h"
 
 typedef struct souk_caller souk_caller_t;
 
@@ -37,5 +38,13 @@ typedef struct {
 SOUK_MUST_CHECK souk_err_t souk_caller_call(souk_caller_t *self, const souk_callee_t *callee,
                                             souk_str_t body, souk_arena_t *arena,
                                             souk_str_t *ret_reply);
+
+/* The same by schema: *req of req_type, a small one, and *ret_rep of rep_type, zeroed before, which
+ * borrows from the arena. SOUK_ERR_TOO_LARGE: the request is not small; also the errors of
+ * souk_schema_from_mp. */
+SOUK_MUST_CHECK souk_err_t souk_caller_ask(souk_caller_t *self, const souk_callee_t *callee,
+                                           const souk_type_t *req_type, const void *req,
+                                           const souk_type_t *rep_type, souk_arena_t *arena,
+                                           void *ret_rep);
 
 #endif
