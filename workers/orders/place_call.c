@@ -319,9 +319,8 @@ souk_err_t orders_place_call(const orders_place_call_input_t *self,
     souk_pg_int(&args, self->key_wait_ms);
     const souk_pg_rows_t *rows = NULL;
     SOUK_TRY(s_run(self, &args, &rows));
-    memset(ret_outcomes, 0, count * sizeof(*ret_outcomes));
     for (size_t i = 0; i < count; i++) {
-        ret_outcomes[i].kind = ORDERS_DONE; /* it tells of those that are not placed */
+        ret_outcomes[i] = (orders_outcome_t){.kind = ORDERS_DONE}; /* others are told of */
     }
     s_take(rows, ret_outcomes);
     return SOUK_OK;

@@ -7,7 +7,6 @@
 #include "runtime/pg.h"
 
 #define ORDERS_NO_TIME INT64_MIN
-#define ORDERS_TIME_MAX INT64_C(253402300799999999) /* the end of the year 9999 */
 
 typedef struct {
     souk_str_t sku, product_id, name;

@@ -74,8 +74,8 @@ END $$;
 -- p_code_left, p_use_left (NULL: no limit).
 CREATE FUNCTION decide_batch(
     INOUT outcome text[], OUT at bigint[], OUT remaining bigint[], OUT sku_taken bigint[], OUT code_taken bigint[],
-    p_cart bigint[],                                    -- the first order of its cart, 0: no cart
-    p_client bigint[], p_client_left bigint[],          -- which of the latter; 0: not counted
+    p_cart bigint[],                                    -- the first order of its cart; NULL: no cart
+    p_client bigint[], p_client_left bigint[],          -- which of the latter; NULL: not counted
     p_network bigint[], p_network_left bigint[],
     p_use bigint[], p_use_code bigint[], p_use_left bigint[], p_code_sound boolean[], p_code_left bigint[],
     p_lines bigint[], p_line_sku bigint[], p_line_quantity bigint[], p_sku_sound boolean[], p_sku_left bigint[])
@@ -191,7 +191,6 @@ DECLARE
     v_won boolean[];
     v_out text[] := array_fill(NULL::text, ARRAY[n]);
     v_simple boolean;       -- so far each order can be placed, whatever the others do
-    v_none bigint[];
     v_client bigint[];
     v_client_left bigint[];
     v_network bigint[];
@@ -221,10 +220,6 @@ BEGIN
                 WHEN a.cart IS NOT NULL THEN 'stale' END    -- until its cart is found as it was
             FROM unnest(v_won, p_refused, p_cart_id) WITH ORDINALITY AS a(won, refused, cart, i) ORDER BY a.i);
     END IF;
-    v_none := array_fill(0::bigint, ARRAY[n]);
-    v_cart := v_none;
-    v_client := v_none;
-    v_network := v_none;
 
     -- (2) Clients and their networks: unpaid orders are counted while nobody else adds one.
     IF p_unpaid_max > 0 OR p_network_max > 0 THEN
