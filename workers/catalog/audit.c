@@ -43,7 +43,7 @@ static bool s_has(souk_str_t document, const pair_t *wanted) {
     souk_mp_cursor_t cursor;
     uint32_t count = 0;
     souk_mp_cursor_init(&cursor, document.data, document.size);
-    if (document.data == NULL || souk_mp_read_map(&cursor, &count) != SOUK_OK) {
+    if (souk_mp_read_map(&cursor, &count) != SOUK_OK) {
         return false;
     }
     pair_t pair;
