@@ -1,5 +1,5 @@
 -- wrk: POST /v1/orders, each with a key of its own. ORDERS_FILE: line 1 the run's mark, line 2 "hot" or "uniform", line 3 the body
--- with SKU for its place, line 4 how many SKUs, then a guest token a line.
+-- with SKU for its place, line 4 how many SKUs, line 5 how many requests came before (their guests come last), then a guest token a line.
 local file = assert(io.open(os.getenv("ORDERS_FILE")))
 local mark, kind, body, skus, before = file:read("l"), file:read("l"), file:read("l"), tonumber(file:read("l")), tonumber(file:read("l"))
 local tokens = {}

@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -177,18 +178,16 @@ def measure(ours, rival):
     """kind -> ((our concurrency, our runs), (pgbench's, its rates)), taken in turn."""
     found = {}
     for kind in AIMS:
-        clients = best(lambda choice, s, kind=kind: rival.rate(kind, choice, s), CLIENTS)
-        connections = best(
-            lambda choice, s, kind=kind: ours.run(kind, choice, s)["rate"], CONNECTIONS
-        )
+        clients = best(partial(rival.rate, kind), CLIENTS)
+        connections = best(lambda *how, kind=kind: ours.run(kind, *how)["rate"], CONNECTIONS)
         runs, rates = [], []
+        turn = [
+            (runs, partial(ours.run, kind, connections)),
+            (rates, partial(rival.rate, kind, clients)),
+        ]
         for number in range(ROUNDS):
-            turn = [
-                lambda kind=kind: runs.append(ours.run(kind, connections, DURATION_S)),  # noqa: B023
-                lambda kind=kind: rates.append(rival.rate(kind, clients, DURATION_S)),  # noqa: B023
-            ]
-            for step in turn if number % 2 else reversed(turn):
-                step()
+            for results, step in turn if number % 2 else reversed(turn):
+                results.append(step(DURATION_S))
         found[kind] = ((connections, runs), (clients, rates))
     return found
 
