@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests: private servers once a session, a private stack for each module."""
 
 import pytest
+from support.buyers import Buyer
 from support.stack import Servers, Stack
 
 
@@ -22,6 +23,18 @@ def stack(servers):
     """Broker, gateway, two catalog workers and a diag worker, for all tests of a module that leave them running."""
     with Stack(servers) as started:
         yield started
+
+
+@pytest.fixture
+def guest(stack):
+    """A new guest of the module's stack."""
+    return Buyer.guest(stack)
+
+
+@pytest.fixture
+def user(stack):
+    """A new user of the module's stack, who has logged in."""
+    return Buyer.user(stack)
 
 
 @pytest.fixture
