@@ -13,6 +13,7 @@
 #include "gen/metrics.h"
 #include "souk/admin.h"
 #include "souk/log.h"
+#include "souk/thread.h"
 
 #define THREADS_MAX 64
 
@@ -108,7 +109,7 @@ static bool s_start(process_t *process) {
     for (size_t i = 0; i < process->count; i++) {
         s_thread_args[i] = (thread_arg_t){.process = process, .server = process->servers[i]};
         atomic_fetch_add(&process->running, 1);
-        if (pthread_create(&process->threads[i], NULL, s_serve, &s_thread_args[i]) != 0) {
+        if (!souk_thread_start(&process->threads[i], s_serve, &s_thread_args[i])) {
             atomic_fetch_sub(&process->running, 1);
             return s_fail("thread", "it could not be made");
         }

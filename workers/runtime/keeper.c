@@ -215,7 +215,7 @@ souk_err_t souk_keeper_new(const souk_keeper_options_t *options, souk_keeper_t *
     self->arena = souk_arena_new(memory, memory < MEMORY_KEEP_BYTES ? memory : MEMORY_KEEP_BYTES);
     souk_cond_init(&self->woken);
     souk_assert(pthread_mutex_init(&self->mutex, NULL) == 0);
-    if (pthread_create(&self->thread, NULL, s_main, self) != 0) {
+    if (!souk_thread_start(&self->thread, s_main, self)) {
         s_free(self);
         return SOUK_ERR_IO;
     }
