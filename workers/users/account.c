@@ -51,6 +51,18 @@ souk_err_t users_actor(souk_ctx_t *ctx, bool lock, users_account_t *ret_account)
     return SOUK_OK;
 }
 
+souk_err_t users_actor_delete(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt, souk_str_t id) {
+    users_account_t account = {0};
+    SOUK_TRY(users_actor(ctx, true, &account));
+    souk_pg_args_t args;
+    souk_pg_args_init(&args, souk_ctx_arena(ctx));
+    souk_pg_str(&args, id);
+    souk_pg_str(&args, account.id);
+    const souk_pg_rows_t *rows;
+    SOUK_TRY(souk_pg_run(ctx, stmt, &args, &rows));
+    return souk_pg_affected(rows) == 1 ? SOUK_OK : SOUK_ERR_NOT_FOUND;
+}
+
 souk_err_t users_actor_prove(souk_ctx_t *ctx, souk_str_t password, users_account_t *ret_account) {
     users_account_t account = {0};
     SOUK_TRY(users_actor(ctx, false, &account));

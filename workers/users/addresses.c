@@ -270,15 +270,7 @@ souk_err_t users_addresses_update(souk_ctx_t *ctx, const users_addresses_update_
 static souk_err_t s_remove(souk_ctx_t *ctx, const void *arg, void *ret_rep) {
     (void)ret_rep;
     const users_addresses_delete_req_t *req = arg;
-    users_account_t account = {0};
-    SOUK_TRY(users_actor(ctx, true, &account));
-    souk_pg_args_t args;
-    souk_pg_args_init(&args, souk_ctx_arena(ctx));
-    souk_pg_str(&args, req->id);
-    souk_pg_str(&args, account.id);
-    const souk_pg_rows_t *rows;
-    SOUK_TRY(souk_pg_run(ctx, &s_delete, &args, &rows));
-    return souk_pg_affected(rows) == 1 ? SOUK_OK : SOUK_ERR_NOT_FOUND;
+    return users_actor_delete(ctx, &s_delete, req->id);
 }
 
 souk_err_t users_addresses_delete(souk_ctx_t *ctx, const users_addresses_delete_req_t *req,

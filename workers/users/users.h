@@ -62,6 +62,10 @@ SOUK_MUST_CHECK souk_err_t users_actor_prove(souk_ctx_t *ctx, souk_str_t passwor
  * changed since. */
 SOUK_MUST_CHECK souk_err_t users_actor_again(souk_ctx_t *ctx, const users_account_t *proven,
                                              users_account_t *ret_account);
+/* Inside souk_pg_write: runs a DELETE of one row ($1: id) of the actor's ($2); SOUK_ERR_NOT_FOUND
+ * when they have no such row. */
+SOUK_MUST_CHECK souk_err_t users_actor_delete(souk_ctx_t *ctx, const souk_pg_stmt_t *stmt,
+                                              souk_str_t id);
 
 /* ---- passwords ---- */
 
