@@ -144,14 +144,15 @@ static souk_err_t s_ask(catalog_availability_t *self, souk_arena_t *arena,
                                   .method = "availability",
                                   .class_ = SOUK_CLASS_READ,
                                   .priority = SOUK_PRIORITY_BATCH,
-                                  .timeout_ms = CALL_TIMEOUT_MS};
+                                  .timeout_ms = CALL_TIMEOUT_MS,
+                                  .req_type = &orders_availability_req_type,
+                                  .rep_type = &orders_availability_rep_type};
     orders_availability_req_t req = {0};
     orders_availability_req_set_limit(&req, PAGE_LEVELS);
     if (self->cursor[0] != '\0') {
         orders_availability_req_set_cursor(&req, souk_str_of(self->cursor));
     }
-    return souk_caller_ask(self->caller, &callee, &orders_availability_req_type, &req,
-                           &orders_availability_rep_type, arena, ret);
+    return souk_caller_ask(self->caller, &callee, &req, arena, ret);
 }
 
 /* Hands the page over; waits while the bus thread is behind. */

@@ -53,15 +53,16 @@ static souk_err_t s_fetch(orders_erase_t *self, souk_arena_t *arena, const check
                                   .method = "erasures",
                                   .class_ = SOUK_CLASS_READ,
                                   .priority = SOUK_PRIORITY_BATCH,
-                                  .timeout_ms = CALL_TIMEOUT_MS};
+                                  .timeout_ms = CALL_TIMEOUT_MS,
+                                  .req_type = &users_erasures_req_type,
+                                  .rep_type = &users_erasures_rep_type};
     users_erasures_req_t req = {0};
     users_erasures_req_set_after(&req, after->number);
     if (after->user.size > 0) {
         users_erasures_req_set_id(&req, after->user);
     }
     users_erasures_req_set_limit(&req, PAGE_MAX);
-    return souk_caller_ask(self->caller, &callee, &users_erasures_req_type, &req,
-                           &users_erasures_rep_type, arena, ret);
+    return souk_caller_ask(self->caller, &callee, &req, arena, ret);
 }
 
 static souk_err_t s_write(souk_pg_t *pg, souk_arena_t *arena, const checkpoint_t *after,

@@ -196,12 +196,13 @@ static souk_err_t s_fetch(orders_follow_t *self, souk_arena_t *arena, catalog_ch
                                   .method = "changes",
                                   .class_ = SOUK_CLASS_READ,
                                   .priority = SOUK_PRIORITY_BATCH,
-                                  .timeout_ms = CALL_TIMEOUT_MS};
+                                  .timeout_ms = CALL_TIMEOUT_MS,
+                                  .req_type = &catalog_changes_req_type,
+                                  .rep_type = &catalog_changes_rep_type};
     catalog_changes_req_t req = {0};
     catalog_changes_req_set_after(&req, self->checkpoint);
     catalog_changes_req_set_limit(&req, self->checkpoint < self->singly_to ? 1 : self->page_max);
-    return souk_caller_ask(self->caller, &callee, &catalog_changes_req_type, &req,
-                           &catalog_changes_rep_type, arena, ret);
+    return souk_caller_ask(self->caller, &callee, &req, arena, ret);
 }
 
 /* Says once that the catalogue has not answered for a while (a moment is none: a worker that starts

@@ -181,12 +181,11 @@ souk_err_t souk_caller_call(souk_caller_t *self, const souk_callee_t *callee, so
     return err;
 }
 
-souk_err_t souk_caller_ask(souk_caller_t *self, const souk_callee_t *callee,
-                           const souk_type_t *req_type, const void *req,
-                           const souk_type_t *rep_type, souk_arena_t *arena, void *ret_rep) {
+souk_err_t souk_caller_ask(souk_caller_t *self, const souk_callee_t *callee, const void *req,
+                           souk_arena_t *arena, void *ret_rep) {
     SOUK_CLEANUP(souk_buf_done) souk_buf_t body;
     souk_buf_init(&body, REQUEST_BYTES_MAX);
-    souk_schema_to_mp(req_type, req, &body);
+    souk_schema_to_mp(callee->req_type, req, &body);
     if (body.overflow) {
         return SOUK_ERR_TOO_LARGE;
     }
@@ -194,5 +193,5 @@ souk_err_t souk_caller_ask(souk_caller_t *self, const souk_callee_t *callee,
     SOUK_TRY(souk_caller_call(self, callee, souk_buf_str(&body), arena, &reply));
     souk_issues_t issues;
     souk_issues_init(&issues);
-    return souk_schema_from_mp(rep_type, reply, arena, ret_rep, &issues);
+    return souk_schema_from_mp(callee->rep_type, reply, arena, ret_rep, &issues);
 }

@@ -29,6 +29,7 @@ typedef struct {
     const char *service, *method;
     uint8_t class_, priority; /* souk_class_t, souk_priority_t: as the method's schema says */
     uint32_t timeout_ms;
+    const souk_type_t *req_type, *rep_type; /* of souk_caller_ask */
 } souk_callee_t;
 
 /* Blocks until the answer is there, a little beyond timeout_ms at most. body is one msgpack map,
@@ -39,12 +40,10 @@ SOUK_MUST_CHECK souk_err_t souk_caller_call(souk_caller_t *self, const souk_call
                                             souk_str_t body, souk_arena_t *arena,
                                             souk_str_t *ret_reply);
 
-/* The same by schema: *req of req_type, a small one, and *ret_rep of rep_type, zeroed before, which
- * borrows from the arena. SOUK_ERR_TOO_LARGE: the request is not small; also the errors of
- * souk_schema_from_mp. */
+/* The same by schema: *req, a small one, and *ret_rep, zeroed before, are of the callee's types;
+ * the latter borrows from the arena. SOUK_ERR_TOO_LARGE: the request is not small; also the errors
+ * of souk_schema_from_mp. */
 SOUK_MUST_CHECK souk_err_t souk_caller_ask(souk_caller_t *self, const souk_callee_t *callee,
-                                           const souk_type_t *req_type, const void *req,
-                                           const souk_type_t *rep_type, souk_arena_t *arena,
-                                           void *ret_rep);
+                                           const void *req, souk_arena_t *arena, void *ret_rep);
 
 #endif
