@@ -3,8 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
+from support.api import refused
 from support.buyers import Buyer, Shelf
-from support.carts import refused
 from support.stack import Servers, Stack, wait_for
 
 

@@ -6,9 +6,9 @@ import hmac
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.api import Api
+from support.api import Api, refused
 from support.buyers import Buyer
-from support.carts import ADDRESS, refused, shelf_with_prices
+from support.carts import ADDRESS, shelf_with_prices
 from support.stack import Stack
 
 

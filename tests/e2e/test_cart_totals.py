@@ -6,9 +6,9 @@ import uuid
 from pathlib import Path
 
 import pytest
-from support.api import Api, euro
+from support.api import Api, euro, refused
 from support.buyers import Buyer
-from support.carts import ADDRESS, amounts, checkout, problems, refused, shelf_with_prices
+from support.carts import ADDRESS, amounts, checkout, problems, shelf_with_prices
 from support.stack import Stack
 
 

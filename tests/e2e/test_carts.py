@@ -7,9 +7,9 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.api import Api, euro
+from support.api import Api, euro, refused
 from support.buyers import Buyer
-from support.carts import ADDRESS, amounts, problems, refused, shelf_with_prices
+from support.carts import ADDRESS, amounts, problems, shelf_with_prices
 from support.stack import Stack, wait_for
 
 CARTS_MAX = 4

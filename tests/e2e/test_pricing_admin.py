@@ -4,7 +4,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.api import Api, euro
+from support.api import Api, euro, refused
 from support.buyers import Buyer, Shelf
 from support.stack import Stack
 
@@ -44,11 +44,6 @@ class Staff(Api):
 
     def read(self, path):
         return self.get(f"/v1/admin/{path}")
-
-
-def refused(answer, status, name):
-    assert (answer.status_code, answer.json()["code"]) == (status, name), answer.text
-    return answer.json()
 
 
 def name(prefix="it"):

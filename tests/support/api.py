@@ -80,3 +80,9 @@ def soukctl(stack, *argv, stdin=None, check=True, env=None):
     if check:
         assert done.returncode == 0, f"{done.returncode}: {done.stdout}{done.stderr}"
     return done
+
+
+def refused(answer, status, name):
+    """The error of an answer that must be this one."""
+    assert (answer.status_code, answer.json()["code"]) == (status, name), answer.text
+    return answer.json()

@@ -1,4 +1,4 @@
-"""What the tests of carts share: an address, a price list, and how they read answers."""
+"""What the tests of carts share: an address, a price list, and how they read carts."""
 
 import uuid
 
@@ -39,11 +39,6 @@ def shelf_with_prices(stack):
         " ('EMPTY', 'percent', 100000, 0, 3, 3, true, NULL, NULL)"
     )
     return made
-
-
-def refused(answer, status, name):
-    assert (answer.status_code, answer.json()["code"]) == (status, name), answer.text
-    return answer.json()
 
 
 def problems(of):
